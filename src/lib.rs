@@ -1,0 +1,25 @@
+#![doc = include_str!("../README.md")]
+#![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
+
+mod close;
+mod config;
+mod error;
+mod input;
+mod negotiated;
+mod random;
+mod time;
+
+pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
+pub use config::{Config, Delivery, Limits, Timeouts};
+pub use error::{CapacityError, Error, ProtocolError, SendError, Timeout};
+pub use input::Input;
+pub use negotiated::Negotiated;
+pub use random::MaskKeys;
+#[cfg(feature = "rand")]
+pub use random::RandomKeys;
+pub use time::Instant;
