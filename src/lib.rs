@@ -10,6 +10,7 @@ mod close;
 mod config;
 mod error;
 mod input;
+pub mod mask;
 mod negotiated;
 mod random;
 mod time;
