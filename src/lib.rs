@@ -14,6 +14,7 @@ pub mod mask;
 mod negotiated;
 mod random;
 mod time;
+pub mod utf8;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Timeouts};
