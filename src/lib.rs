@@ -9,6 +9,7 @@ extern crate std;
 mod close;
 mod config;
 mod error;
+pub mod frame;
 mod input;
 pub mod mask;
 mod negotiated;
