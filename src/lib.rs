@@ -9,10 +9,13 @@ extern crate std;
 mod close;
 mod config;
 mod error;
+pub mod frame;
 mod input;
+pub mod mask;
 mod negotiated;
 mod random;
 mod time;
+pub mod utf8;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Timeouts};
