@@ -194,10 +194,7 @@ impl Connection {
     /// ([`Limits::max_queued`](crate::Limits::max_queued)), [`SendError::NotOpen`] after a Close frame of either side or
     /// a failure, [`SendError::MessageInProgress`] between the fragments of another message.
     #[inline]
-    pub fn send<'p>(
-        &mut self,
-        message: impl Into<Message<'p>>,
-    ) -> Result<(), Unsent<Message<'p>>> {
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
         self.sender.send(message)
     }
 

@@ -212,7 +212,9 @@ impl Receiver {
             self.message = None;
             let payload = self.decoder.payload(input);
             return Ok(Some(match kind {
-                Kind::Text => Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?),
+                Kind::Text => {
+                    Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?)
+                }
                 Kind::Binary => Event::Binary(payload.into()),
             }));
         }
@@ -235,7 +237,9 @@ impl Receiver {
             return Ok(None);
         };
         let (piece, mask) = self.decoder.payload_masked(input);
-        assembler.push(piece, mask).map_err(|_| Error::InvalidUtf8)?;
+        assembler
+            .push(piece, mask)
+            .map_err(|_| Error::InvalidUtf8)?;
         if self.decoder.remaining() > 0 || !fin {
             return Ok(None);
         }

@@ -13,7 +13,7 @@ use super::transmit::{Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 use crate::config::Config;
 use crate::error::{Error, SendError, Timeout};
-use crate::frame::{Header, OpCode};
+use crate::frame::{Header, HeaderBytes, OpCode};
 use crate::mask::Mask;
 use crate::message::{Kind, Message, Payload, Unsent};
 use crate::random::MaskKeys;
@@ -71,12 +71,9 @@ impl Sender {
     ///
     /// As [`Connection::send`](super::Connection::send).
     #[inline]
-    pub fn send<'p>(
-        &mut self,
-        message: impl Into<Message<'p>>,
-    ) -> Result<(), Unsent<Message<'p>>> {
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
         let message = message.into();
-        if let Err(error) = self.check_send(message.len()) {
+        if let Err(error) = self.check_send() {
             return Err(Unsent::new(error, message));
         }
         let opcode = opcode_of(message.kind());
@@ -84,20 +81,20 @@ impl Sender {
         Ok(())
     }
 
-    fn check_send(&self, len: usize) -> Result<(), SendError> {
+    fn check_send(&self) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
         }
         if self.outgoing.is_some() {
             return Err(SendError::MessageInProgress);
         }
-        self.check_room(len)
+        self.check_room()
     }
 
-    /// An empty queue takes anything: the bound is the limit or one message, whichever is larger.
-    fn check_room(&self, len: usize) -> Result<(), SendError> {
+    /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit and one message.
+    fn check_room(&self) -> Result<(), SendError> {
         let queued = self.queue.data_len();
-        if queued > 0 && queued.saturating_add(len) > self.max_queued {
+        if queued > 0 && queued >= self.max_queued {
             return Err(SendError::Full);
         }
         Ok(())
@@ -140,7 +137,7 @@ impl Sender {
         if outgoing.kind != kind {
             return Err(SendError::KindMismatch);
         }
-        self.check_room(payload.len())?;
+        self.check_room()?;
         if kind == Kind::Text {
             // 6455-5.6-01: the message as a whole is UTF-8; fragments may split code points.
             let validator = &mut outgoing.validator;
@@ -158,10 +155,7 @@ impl Sender {
     fn push_data(&mut self, opcode: OpCode, fin: bool, payload: Payload<'_>) {
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let header = Header::new(opcode, payload.len() as u64)
-            .with_fin(fin)
-            .with_mask(key)
-            .encode();
+        let header = header(opcode, fin, key, payload.len());
         if payload.len() >= CHAIN_MIN {
             self.push_large(&header, key, payload);
         } else {
@@ -394,9 +388,9 @@ impl Sender {
         self.queue.len()
     }
 
-    /// Whether a message of `len` bytes would be queued and not be refused as [`SendError::Full`].
-    pub fn has_room(&self, len: usize) -> bool {
-        self.check_room(len).is_ok()
+    /// Whether a message would be queued and not be refused as [`SendError::Full`].
+    pub fn has_room(&self) -> bool {
+        self.check_room().is_ok()
     }
 
     /// How far the connection is.
@@ -447,6 +441,15 @@ const fn opcode_of(kind: Kind) -> OpCode {
     }
 }
 
+#[inline]
+fn header(opcode: OpCode, fin: bool, key: Option<[u8; 4]>, len: usize) -> HeaderBytes {
+    let header = Header::new(opcode, len as u64).with_fin(fin);
+    match key {
+        Some(key) => header.with_mask(key).encode(),
+        None => header.encode(),
+    }
+}
+
 /// Appends a frame, masking on the way.
 #[inline]
 fn append(buffer: &mut BytesMut, header: &[u8], key: Option<[u8; 4]>, payload: &[u8]) {
@@ -467,7 +470,7 @@ impl ControlFrame {
 
     /// Encodes up to 125 bytes; callers check that there are no more.
     fn new(opcode: OpCode, key: Option<[u8; 4]>, payload: &[u8]) -> Self {
-        let header = Header::new(opcode, payload.len() as u64).with_mask(key).encode();
+        let header = header(opcode, true, key, payload.len());
         let mut bytes = [0; Self::MAX_LEN];
         let (to_header, rest) = bytes.split_at_mut(header.len());
         to_header.copy_from_slice(&header);

@@ -131,7 +131,11 @@ impl Queue {
         };
         self.segments.truncate(keep);
         self.tail = BytesMut::new();
-        self.data_len = self.segments.iter().map(|segment| segment.bytes.len()).sum();
+        self.data_len = self
+            .segments
+            .iter()
+            .map(|segment| segment.bytes.len())
+            .sum();
     }
 
     /// Drops everything: the transport is gone.

@@ -17,7 +17,10 @@ pub use text::Text;
 
 /// What a message is made of (RFC 6455 section 5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(clippy::exhaustive_enums, reason = "RFC 6455 has two kinds of data messages")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "RFC 6455 has two kinds of data messages"
+)]
 pub enum Kind {
     /// UTF-8.
     Text,
@@ -37,7 +40,10 @@ pub enum Kind {
 /// assert!(matches!(message, Message::Text(text) if text == "hello"));
 /// ```
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "RFC 6455 has two kinds of data messages")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "RFC 6455 has two kinds of data messages"
+)]
 pub enum Message<'a> {
     /// A text message; its payload is UTF-8.
     Text(Text<'a>),

@@ -169,7 +169,12 @@ impl fmt::Debug for Payload<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 32;
         let shown = self.get(..SHOWN).unwrap_or(self);
-        write!(f, "Payload({} bytes: \"{}\"", self.len(), shown.escape_ascii())?;
+        write!(
+            f,
+            "Payload({} bytes: \"{}\"",
+            self.len(),
+            shown.escape_ascii()
+        )?;
         f.write_str(if self.len() > SHOWN { "...)" } else { ")" })
     }
 }

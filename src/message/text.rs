@@ -140,7 +140,9 @@ impl TextBuffer {
         let start = self.bytes.len();
         super::assembler::append(&mut self.bytes, piece, mask);
         // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the message.
-        let result = self.validator.push(self.bytes.get(start..).unwrap_or_default());
+        let result = self
+            .validator
+            .push(self.bytes.get(start..).unwrap_or_default());
         if result.is_err() {
             *self = Self::default();
         }
