@@ -9,6 +9,10 @@ extern crate std;
 mod close;
 mod config;
 mod error;
+#[cfg(feature = "handshake")]
+mod extension;
+#[cfg(feature = "handshake")]
+mod http;
 mod input;
 mod negotiated;
 mod random;
@@ -16,6 +20,8 @@ mod time;
 
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Timeouts};
+#[cfg(feature = "handshake")]
+pub use error::HandshakeError;
 pub use error::{CapacityError, Error, ProtocolError, SendError, Timeout};
 pub use input::Input;
 pub use negotiated::Negotiated;
