@@ -12,6 +12,8 @@ mod error;
 #[cfg(feature = "handshake")]
 mod extension;
 #[cfg(feature = "handshake")]
+pub mod handshake;
+#[cfg(feature = "handshake")]
 mod http;
 mod input;
 mod negotiated;
