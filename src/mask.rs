@@ -85,13 +85,8 @@ impl Mask {
     pub(crate) fn advance(&mut self, count: usize) -> ([u8; 4], [u8; 4]) {
         let before = self.key;
         // 6455-5.3-05: a piece that is no multiple of 4 leaves the key in the middle.
-        let [a, b, c, d] = before;
-        self.key = match count % 4 {
-            0 => [a, b, c, d],
-            1 => [b, c, d, a],
-            2 => [c, d, a, b],
-            _ => [d, a, b, c],
-        };
+        let bits = (count % 4) as u32 * 8;
+        self.key = u32::from_le_bytes(before).rotate_right(bits).to_le_bytes();
         (before, self.key)
     }
 }
@@ -157,14 +152,12 @@ fn copy_blocks(src: &[u8], dst: &mut [u8], front: [u8; 4], back: [u8; 4]) {
 /// 6455-5.3-04. The fixed size makes this a few vector instructions, alignment or not.
 #[inline(always)]
 fn xor<const N: usize>(block: &[u8; N], key: [u8; 4]) -> [u8; N] {
+    let key = u32::from_ne_bytes(key);
     let mut out = *block;
-    for (index, byte) in out.iter_mut().enumerate() {
-        *byte ^= match index % 4 {
-            0 => key[0],
-            1 => key[1],
-            2 => key[2],
-            _ => key[3],
-        };
+    for quad in out.chunks_exact_mut(4) {
+        if let Some(quad) = quad.first_chunk_mut() {
+            *quad = (u32::from_ne_bytes(*quad) ^ key).to_ne_bytes();
+        }
     }
     out
 }
