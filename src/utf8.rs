@@ -43,16 +43,17 @@ impl Validator {
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         let mut state = self.state;
-        let mut blocks = bytes.chunks_exact(BLOCK);
-        for block in &mut blocks {
-            if state != START || !block.is_ascii() {
-                state = run(state, block);
+        let mut rest = bytes;
+        while let Some((large, behind)) = rest.split_first_chunk::<LARGE>() {
+            if state != START || !is_ascii(large) {
+                state = run_in_blocks(state, large);
                 if state == FAILED {
-                    break;
+                    return Err(self.fail(bytes));
                 }
             }
+            rest = behind;
         }
-        state = run(state, blocks.remainder());
+        state = run_in_blocks(state, rest);
         if state == FAILED {
             return Err(self.fail(bytes));
         }
@@ -123,8 +124,45 @@ impl From<InvalidUtf8> for Error {
     }
 }
 
-/// How many bytes are tested for ASCII at once.
-const BLOCK: usize = 32;
+/// How many bytes are tested for ASCII at once in a long text.
+const LARGE: usize = 128;
+/// How many bytes are tested for ASCII at once otherwise.
+const SMALL: usize = 16;
+
+fn run_in_blocks(mut state: u8, bytes: &[u8]) -> u8 {
+    let mut rest = bytes;
+    while let Some((block, behind)) = rest.split_first_chunk::<SMALL>() {
+        if state != START || !is_ascii(block) {
+            state = run(state, block);
+        }
+        rest = behind;
+    }
+    // The last block may overlap the one before.
+    if let (START, Some(block)) = (state, bytes.last_chunk::<SMALL>()) {
+        if is_ascii(block) {
+            return START;
+        }
+    }
+    if let (START, Some(first), Some(last)) =
+        (state, rest.first_chunk::<8>(), rest.last_chunk::<8>())
+    {
+        if is_ascii(first) && is_ascii(last) {
+            return START;
+        }
+    }
+    run(state, rest)
+}
+
+#[inline(always)]
+fn is_ascii<const N: usize>(bytes: &[u8; N]) -> bool {
+    let mut all = 0;
+    for eight in bytes.chunks_exact(8) {
+        if let Some(eight) = eight.first_chunk() {
+            all |= u64::from_ne_bytes(*eight);
+        }
+    }
+    all & u64::from_ne_bytes([0x80; 8]) == 0
+}
 
 // The validator is a state machine of 9 states. A state is the number of bits by which to shift the
 // word that `NEXT` has for a byte: the lowest 6 bits are then the next state. So each byte costs a
