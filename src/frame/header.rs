@@ -97,17 +97,22 @@ impl Header {
     pub const fn encode(&self) -> HeaderBytes {
         let fin = if self.fin { FIN } else { 0 };
         let first = fin | (self.rsv & 0b111) << 4 | self.opcode as u8;
-        let (masked, [k, l, m, n]) = match self.mask {
-            Some(key) => (MASKED, key),
-            None => (0, [0; 4]),
+        let (masked, key) = match self.mask {
+            Some(key) => (MASKED, u32::from_le_bytes(key)),
+            None => (0, 0),
         };
-        let [a, b, c, d, e, f, g, h] = self.len.to_be_bytes();
         // 6455-5.2-06, 6455-5.2-08
-        let bytes = match self.len {
-            0..MIN_MEDIUM => [first, masked | h, k, l, m, n, 0, 0, 0, 0, 0, 0, 0, 0],
-            MIN_MEDIUM..MIN_LONG => [first, masked | MEDIUM, g, h, k, l, m, n, 0, 0, 0, 0, 0, 0],
-            _ => [first, masked | LONG, a, b, c, d, e, f, g, h, k, l, m, n],
+        let swapped = self.len.swap_bytes();
+        let (short, extended, bits) = match self.len {
+            0..MIN_MEDIUM => (swapped >> 56, 0, 0),
+            MIN_MEDIUM..MIN_LONG => (MEDIUM as u64, swapped >> 48, 16),
+            _ => (LONG as u64, swapped, 64),
         };
+        // One integer with the first byte lowest costs a few shifts, where byte by byte costs a
+        // store for each of them.
+        let start = first as u64 | (short | masked as u64) << 8;
+        let wire = start as u128 | (extended as u128) << 16 | (key as u128) << (16 + bits);
+        let [bytes @ .., _, _] = wire.to_le_bytes();
         #[expect(clippy::cast_possible_truncation, reason = "at most 14")]
         let len = self.encoded_len() as u8;
         HeaderBytes { bytes, len }
