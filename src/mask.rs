@@ -85,7 +85,8 @@ impl Mask {
     pub(crate) fn advance(&mut self, count: usize) -> ([u8; 4], [u8; 4]) {
         let before = self.key;
         // 6455-5.3-05: a piece that is no multiple of 4 leaves the key in the middle.
-        let bits = (count % 4) as u32 * 8;
+        #[expect(clippy::cast_possible_truncation, reason = "at most 3")]
+        let bits = 8 * (count % 4) as u32;
         self.key = u32::from_le_bytes(before).rotate_right(bits).to_le_bytes();
         (before, self.key)
     }
