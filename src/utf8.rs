@@ -46,14 +46,14 @@ impl Validator {
         let mut rest = bytes;
         while let Some((large, behind)) = rest.split_first_chunk::<LARGE>() {
             if state != START || !is_ascii(large) {
-                state = run_in_blocks(state, large);
+                (state, _) = run_in_blocks(state, large);
                 if state == FAILED {
                     return Err(self.fail(bytes));
                 }
             }
             rest = behind;
         }
-        state = run_in_blocks(state, rest);
+        state = run_to_end(state, rest);
         if state == FAILED {
             return Err(self.fail(bytes));
         }
@@ -125,30 +125,34 @@ impl From<InvalidUtf8> for Error {
 }
 
 /// How many bytes are tested for ASCII at once in a long text.
+///
+/// Small blocks alone reach a fifth of the speed on ASCII.
 const LARGE: usize = 128;
 /// How many bytes are tested for ASCII at once otherwise.
 const SMALL: usize = 16;
 
-fn run_in_blocks(mut state: u8, bytes: &[u8]) -> u8 {
-    let mut rest = bytes;
-    while let Some((block, behind)) = rest.split_first_chunk::<SMALL>() {
+/// Runs over whole blocks, and returns what is left.
+#[inline(always)]
+fn run_in_blocks(mut state: u8, mut bytes: &[u8]) -> (u8, &[u8]) {
+    while let Some((block, rest)) = bytes.split_first_chunk::<SMALL>() {
         if state != START || !is_ascii(block) {
             state = run(state, block);
         }
-        rest = behind;
+        bytes = rest;
     }
-    // The last block may overlap the one before.
-    if let (START, Some(block)) = (state, bytes.last_chunk::<SMALL>()) {
-        if is_ascii(block) {
-            return START;
-        }
-    }
-    if let (START, Some(first), Some(last)) =
-        (state, rest.first_chunk::<8>(), rest.last_chunk::<8>())
-    {
-        if is_ascii(first) && is_ascii(last) {
-            return START;
-        }
+    (state, bytes)
+}
+
+fn run_to_end(state: u8, bytes: &[u8]) -> u8 {
+    let (state, rest) = run_in_blocks(state, bytes);
+    // A block or two words that overlap what was checked before cover the rest without a loop.
+    let ascii = match (bytes.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
+        (Some(block), _, _) => is_ascii::<SMALL>(block),
+        (None, Some(first), Some(last)) => is_ascii::<8>(first) && is_ascii::<8>(last),
+        (None, _, _) => false,
+    };
+    if state == START && ascii {
+        return START;
     }
     run(state, rest)
 }
@@ -431,6 +435,23 @@ mod tests {
         assert!(validator.push(b"").is_err());
         assert!(validator.finish().is_err());
         assert!(validator.finish().is_ok());
+    }
+
+    #[test]
+    fn one_foreign_byte_anywhere_in_ascii() {
+        for len in 0..=300 {
+            for position in 0..len {
+                let mut bytes = [b'a'; 300];
+                bytes[position] = 0xff;
+                assert_eq!(in_pieces([&bytes[..len]]), Err(position));
+                bytes[position] = 0xc3;
+                let next = (position + 1).min(len);
+                assert_eq!(in_pieces([&bytes[..len]]), Err(next));
+                bytes[next.min(299)] = 0xa9;
+                let whole = if next < len { Ok(()) } else { Err(len) };
+                assert_eq!(in_pieces([&bytes[..len]]).is_ok(), whole.is_ok());
+            }
+        }
     }
 
     #[test]
