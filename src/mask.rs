@@ -92,7 +92,7 @@ impl Mask {
     }
 }
 
-/// The block of the bulk loops: what two or four vector registers hold.
+/// The block of the bulk loops: two or four vector registers.
 const BLOCK: usize = 64;
 
 #[inline]

@@ -6,7 +6,7 @@ use core::ops::Deref;
 use super::{OpCode, Rules};
 use crate::error::ProtocolError;
 
-/// A frame header (RFC 6455 section 5.2). 24 bytes at most, [`Copy`].
+/// A frame header (RFC 6455 section 5.2). 16 bytes, [`Copy`].
 ///
 /// The fields say what is on the wire, valid or not; [`check`](Self::check) tells.
 ///
@@ -36,8 +36,6 @@ pub struct Header {
 impl Header {
     /// The most bytes that a header takes.
     pub const MAX_LEN: usize = 14;
-    /// The most bytes of payload in a control frame (RFC 6455 section 5.5).
-    pub const MAX_CONTROL_PAYLOAD: u64 = 125;
     /// The first reserved bit: the message is compressed (RFC 7692 section 6).
     pub const RSV1: u8 = 0b100;
     /// The second reserved bit.
@@ -618,7 +616,7 @@ mod tests {
 
     #[test]
     fn sizes() {
-        assert!(size_of::<Header>() <= 24);
+        assert!(size_of::<Header>() <= 16);
         assert!(size_of::<HeaderBytes>() <= 16);
     }
 
