@@ -48,8 +48,8 @@ impl Encoder {
 
     /// Starts a frame, and returns the bytes to write in front of its payload.
     ///
-    /// Only call it when [`remaining`](Self::remaining) is 0: the reader takes the rest of a payload
-    /// that is left unfinished from whatever follows.
+    /// Only call it when [`remaining`](Self::remaining) is 0: the reader would take the rest of an
+    /// unfinished payload from whatever follows.
     ///
     /// # Errors
     /// The rule of the reader that the header breaks: see [`Header::check`]. Nothing changes then.

@@ -127,7 +127,7 @@ impl Header {
     /// * [`LengthMsb`](ProtocolError::LengthMsb) at byte 3;
     /// * [`NonMinimalLength`](ProtocolError::NonMinimalLength) at byte 4, or at byte 8 of the
     ///   64-bit form.
-    // Out of line, the result goes through memory field by field, which costs more than the parsing.
+    // Out of line, the result goes through memory field by field, and costs more than the parsing.
     #[inline(always)]
     pub fn decode(bytes: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
         let Some((&first, rest)) = bytes.split_first() else {
