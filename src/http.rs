@@ -43,6 +43,10 @@ impl Span {
 
     /// Where `part` lies in `whole`, which it is a part of.
     pub(crate) fn locate(part: &[u8], whole: &[u8]) -> Self {
+        // An empty slice may point anywhere.
+        if part.is_empty() {
+            return Self::default();
+        }
         let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
         Self::new(start..start + part.len())
     }
@@ -129,7 +133,7 @@ pub(crate) fn debug_fields<'a>(
 ///
 /// It comes with a successful handshake, for its headers, and inside
 /// [`HandshakeError::Refused`](crate::HandshakeError::Refused), then with as much of the body as arrived and fits.
-/// Clones share their memory, except for the body's length nothing is copied.
+/// Clones share their memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,

@@ -313,3 +313,34 @@ impl fmt::Display for UrlError {
 }
 
 impl core::error::Error for UrlError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        assert!(size_of::<HandshakeError>() <= 16);
+    }
+
+    #[test]
+    fn statuses() {
+        for (error, status) in [
+            (HandshakeError::Malformed, Some(400)),
+            (HandshakeError::Missing(Field::Key), Some(400)),
+            (HandshakeError::Missing(Field::Upgrade), Some(426)),
+            (HandshakeError::Missing(Field::Version), Some(426)),
+            (HandshakeError::Bad(Field::Version), Some(400)),
+            (HandshakeError::Bad(Field::Upgrade), Some(426)),
+            (HandshakeError::Version, Some(426)),
+            (HandshakeError::TargetTooLong, Some(414)),
+            (HandshakeError::Expectation, Some(417)),
+            (HandshakeError::TooManyHeaders, Some(431)),
+            (HandshakeError::HttpVersion, Some(505)),
+            (HandshakeError::UnofferedProtocol, None),
+            (HandshakeError::Eof, None),
+        ] {
+            assert_eq!(error.http_status(), status, "{error}");
+        }
+    }
+}

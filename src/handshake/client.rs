@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use bytes::Bytes;
+use core::fmt;
 
 use super::accept::{accept_key, encode_nonce};
 use super::body::BodyReader;
@@ -43,7 +44,6 @@ const MAX_INFORMATIONAL: u32 = 8;
 /// assert_eq!(accepted.negotiated.subprotocol(), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct ClientHandshake {
     state: State,
     request: ClientRequest,
@@ -295,6 +295,17 @@ impl ClientHandshake {
         self.output = Bytes::new();
         self.state = State::Failed(error.clone());
         error
+    }
+}
+
+impl fmt::Debug for ClientHandshake {
+    /// Not the output, which may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientHandshake")
+            .field("state", &self.state)
+            .field("deadline", &self.deadline)
+            .field("queued", &self.output.len())
+            .finish_non_exhaustive()
     }
 }
 

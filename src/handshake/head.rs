@@ -9,6 +9,7 @@
 
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 
 use crate::config::Limits;
 use crate::error::HandshakeError;
@@ -45,7 +46,6 @@ pub(super) enum StartLine {
 }
 
 /// A head that is still arriving.
-#[derive(Debug)]
 pub(super) struct HeadReader {
     kind: Kind,
     max_size: usize,
@@ -232,6 +232,16 @@ impl HeadReader {
             start,
             fields: Fields::new(head, spans),
         })
+    }
+}
+
+impl fmt::Debug for HeadReader {
+    /// Not the bytes, which may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadReader")
+            .field("kind", &self.kind)
+            .field("len", &self.bytes.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server's side.
 
 use bytes::Bytes;
+use core::fmt;
 
 use super::answer::{Acceptance, Refusal, write_failure, write_unavailable};
 use super::head::{HeadReader, Kind};
@@ -45,7 +46,6 @@ use crate::time::Instant;
 /// assert!(handshake.poll_transmit().is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct ServerHandshake {
     state: State,
     plain_requests: bool,
@@ -225,5 +225,16 @@ impl ServerHandshake {
     fn fail(&mut self, error: HandshakeError) -> HandshakeError {
         self.state = State::Failed(error.clone());
         error
+    }
+}
+
+impl fmt::Debug for ServerHandshake {
+    /// Not the output, which may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerHandshake")
+            .field("state", &self.state)
+            .field("deadline", &self.deadline)
+            .field("queued", &self.output.len())
+            .finish_non_exhaustive()
     }
 }
