@@ -287,7 +287,7 @@ fn status_line(line: &[u8], head: &[u8]) -> Result<StartLine, HandshakeError> {
     let [hundreds, tens, ones] = status;
     let reason = parts
         .next()
-        .map_or(Span::default(), |reason| Span::locate(reason, head));
+        .map_or_else(Span::default, |reason| Span::locate(reason, head));
     Ok(StartLine::Response {
         status: hundreds * 100 + tens * 10 + ones,
         reason,

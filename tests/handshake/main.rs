@@ -2,6 +2,12 @@
 //!
 //! Every case runs whole and in single bytes, with the same result. After a failure more input must produce nothing.
 #![cfg(feature = "handshake")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    reason = "a test may panic, and has std"
+)]
 
 mod client;
 mod server;
