@@ -12,6 +12,7 @@
 #   spawn LOG CMD..  starts CMD in the background (its output in LOG); its id is in $spawned
 #   wait_port PORT PID LOG   until the port accepts connections; dies when the process does
 #   stop PID [SIGNAL]        signals the process, waits for its end, kills it after five seconds
+#   install_node_packages FOLDER   what its package-lock.json names
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 scratch=$(mktemp -d)
@@ -96,4 +97,13 @@ stop() {
         [ "$other" = "$pid" ] || left+=("$other")
     done
     running=(${left[@]+"${left[@]}"})
+}
+
+# What package-lock.json of the folder names, exactly; again only when it changed.
+install_node_packages() {
+    local folder=$1 installed=$1/node_modules/.installed.json
+    if ! cmp -s "$folder/package-lock.json" "$installed"; then
+        (cd "$folder" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+        cp "$folder/package-lock.json" "$installed"
+    fi
 }
