@@ -119,8 +119,8 @@ impl Limits {
 
     /// How many bytes of output may wait before a send is refused as [`SendError::Full`](crate::SendError::Full).
     ///
-    /// Default: 1 MiB. An empty queue takes any one message, so the worst case is the larger of this and the largest
-    /// message that the application sends. Control frames do not count.
+    /// Default: 1 MiB, some network round trips' worth on a fast line. The message that reaches the mark is still taken,
+    /// so the worst case is this plus the largest message that the application sends. Control frames do not count.
     #[must_use]
     pub fn with_max_queued(mut self, bytes: usize) -> Self {
         self.max_queued = bytes;

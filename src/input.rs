@@ -52,9 +52,10 @@ impl<'b> Input<'b> {
     }
 
     /// Consumes up to `max` bytes and hands them out.
-    pub const fn take(&mut self, max: usize) -> &'b mut [u8] {
-        let rest = mem::replace(&mut self.rest, &mut []);
-        let count = if max < rest.len() { max } else { rest.len() };
+    #[inline]
+    pub fn take(&mut self, max: usize) -> &'b mut [u8] {
+        let rest = mem::take(&mut self.rest);
+        let count = max.min(rest.len());
         let (front, back) = rest.split_at_mut(count);
         self.rest = back;
         self.consumed += count;
@@ -62,7 +63,7 @@ impl<'b> Input<'b> {
     }
 
     /// Consumes everything that is left and hands it out.
-    pub const fn take_all(&mut self) -> &'b mut [u8] {
+    pub fn take_all(&mut self) -> &'b mut [u8] {
         self.take(usize::MAX)
     }
 }

@@ -1,0 +1,110 @@
+//! Read buffers, which belong to the thread and not to the connection.
+
+use core::cell::RefCell;
+use std::boxed::Box;
+use std::vec;
+use std::vec::Vec;
+
+use crate::Input;
+
+/// Fits a 16 KiB frame with its header, and stays in the first-level cache together with what is done to it.
+const BUFFER_SIZE: usize = 20 * 1024;
+
+/// More buffers than this are not kept: connections of a thread that hold one at the same time are those with unread
+/// input, and they are few.
+const MAX_SPARE: usize = 8;
+
+std::thread_local! {
+    static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn take_spare() -> Option<Box<[u8]>> {
+    // While a thread ends there is no pool any more.
+    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok()?
+}
+
+fn put_spare(bytes: Box<[u8]>) {
+    if bytes.len() != BUFFER_SIZE {
+        return;
+    }
+    let _ended = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        if spare.len() < MAX_SPARE {
+            spare.push(bytes);
+        }
+    });
+}
+
+/// Bytes that were read and not consumed yet. It holds memory only while there are some.
+#[derive(Debug, Default)]
+pub(super) struct ReadBuffer {
+    bytes: Option<Box<[u8]>>,
+    /// What is unread lies from `start` to `end`. INVARIANT: `start <= end <=` the length of `bytes`.
+    start: usize,
+    end: usize,
+}
+
+impl ReadBuffer {
+    /// Starts with bytes that somebody else read.
+    pub(super) fn with_unread(bytes: &[u8]) -> Self {
+        Self {
+            start: 0,
+            end: bytes.len(),
+            bytes: (!bytes.is_empty()).then(|| bytes.into()),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Runs `consume` over the unread bytes, and forgets what it consumed before the result can be used.
+    pub(super) fn consume<'b, T>(&'b mut self, consume: impl FnOnce(&mut Input<'b>) -> T) -> T {
+        let unread = self.bytes.as_deref_mut().unwrap_or_default();
+        let unread = unread.get_mut(self.start..self.end).unwrap_or_default();
+        let mut input = Input::new(unread);
+        let result = consume(&mut input);
+        self.start += input.consumed();
+        result
+    }
+
+    /// Runs `read` over empty space, and notes how many bytes it put there. Only to be called when nothing is unread.
+    pub(super) fn fill<T>(&mut self, read: impl FnOnce(&mut [u8]) -> (usize, T)) -> T {
+        let mut bytes = match self.bytes.take() {
+            Some(bytes) if bytes.len() == BUFFER_SIZE => bytes,
+            _ => take_spare().unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()),
+        };
+        let (count, result) = read(&mut bytes);
+        self.start = 0;
+        self.end = count.min(bytes.len());
+        self.bytes = Some(bytes);
+        if self.is_empty() {
+            self.release();
+        }
+        result
+    }
+
+    /// Gives the memory back to the thread, if nothing is unread.
+    pub(super) fn release(&mut self) {
+        if !self.is_empty() {
+            return;
+        }
+        if let Some(bytes) = self.bytes.take() {
+            put_spare(bytes);
+        }
+    }
+
+    /// Takes what is unread out.
+    pub(super) fn into_unread(mut self) -> Vec<u8> {
+        let unread = self.consume(|input| input.take_all().to_vec());
+        self.release();
+        unread
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        self.start = self.end;
+        self.release();
+    }
+}

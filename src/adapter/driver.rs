@@ -1,0 +1,372 @@
+//! Moves bytes between a transport and the core. Everything that the adapters do while a connection is open is here.
+
+use core::task::{Context, Poll, ready};
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::Arc;
+use std::task::Waker;
+use std::vec::Vec;
+
+use bytes::Buf;
+
+use super::buffer::ReadBuffer;
+use super::error::SocketError;
+use super::io::{ReadIo, WriteIo, now};
+use super::signals::{Side, Signals};
+use crate::{
+    Closed, CloseCode, Event, Instant, Receiver, SendError, Sender, State, Transport,
+};
+
+/// How many segments go into one vectored write.
+const MAX_SLICES: usize = 16;
+
+/// The sending half of a connection with the transport that it writes to.
+#[derive(Debug)]
+pub(super) struct Output<W> {
+    sender: Sender,
+    io: W,
+    signals: Arc<Signals>,
+    /// Something was written since the transport was flushed.
+    unflushed: bool,
+    /// The writing side of the transport was shut down.
+    shut_down: bool,
+    /// Writing failed. What is queued from then on is dropped.
+    broken: Option<ErrorKind>,
+}
+
+impl<W> Output<W> {
+    pub(super) fn new(sender: Sender, io: W) -> Self {
+        Self {
+            sender,
+            io,
+            signals: Arc::default(),
+            unflushed: false,
+            shut_down: false,
+            broken: None,
+        }
+    }
+
+    /// The same over another transport: a half of the one before.
+    pub(super) fn map_io<T, R>(self, map: impl FnOnce(W) -> (R, T)) -> (R, Output<T>) {
+        let (rest, io) = map(self.io);
+        let output = Output {
+            io,
+            sender: self.sender,
+            signals: self.signals,
+            unflushed: self.unflushed,
+            shut_down: self.shut_down,
+            broken: self.broken,
+        };
+        (rest, output)
+    }
+
+    pub(super) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    pub(super) fn sender_mut(&mut self) -> &mut Sender {
+        &mut self.sender
+    }
+
+    pub(super) fn io(&self) -> &W {
+        &self.io
+    }
+
+    pub(super) fn io_mut(&mut self) -> &mut W {
+        &mut self.io
+    }
+
+    pub(super) fn signals(&self) -> &Arc<Signals> {
+        &self.signals
+    }
+
+    pub(super) fn into_io(self) -> W {
+        self.io
+    }
+
+    /// Starts the closing handshake, and wakes the receiving task, which has a deadline now.
+    pub(super) fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.tend(|sender| sender.close(now(), code, reason))?;
+        self.signals.wake_side(Side::Receive);
+        Ok(())
+    }
+
+    /// Changes the sender in a way that leaves the receiving side something to do.
+    fn tend<T>(&mut self, change: impl FnOnce(&mut Sender) -> T) -> T {
+        self.signals.set_needs_care(true);
+        change(&mut self.sender)
+    }
+
+    /// Whether there is something to write, a deadline to keep, or a transport to end.
+    fn needs_care(&self) -> bool {
+        self.sender.state() != State::Open
+            || self.sender.queued() > 0
+            || self.unflushed
+            || self.broken.is_some()
+    }
+
+    fn write_error(&self) -> Option<io::Error> {
+        self.broken.map(io::Error::from)
+    }
+}
+
+impl<W: WriteIo> Output<W> {
+    /// Writes until nothing waits.
+    pub(super) fn poll_flush(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(error) = self.write_error() {
+            return Poll::Ready(Err(error));
+        }
+        // A transport remembers one waker, so it must be the one that wakes both sides. Making that costs something,
+        // and most writes succeed at once, so the first attempt goes without.
+        let result = match self.poll_write_all(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(result) => result,
+            Poll::Pending => {
+                self.signals.register(side, cx.waker());
+                let waker = Waker::from(Arc::clone(&self.signals));
+                ready!(self.poll_write_all(&mut Context::from_waker(&waker)))
+            }
+        };
+        if let Err(error) = &result {
+            self.broken = Some(error.kind());
+            self.discard();
+        }
+        // The other side may wait for room that there is now.
+        match side {
+            Side::Receive => self.signals.wake_side(Side::Send),
+            Side::Send => {}
+        }
+        Poll::Ready(result)
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(mut transmit) = self.sender.poll_transmit() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let count = transmit.chunks_vectored(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            let written = ready!(self.io.poll_write(cx, slices))?;
+            if written == 0 {
+                // Trying again would spin.
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            transmit.advance(written);
+            self.unflushed = true;
+        }
+        if self.unflushed {
+            ready!(self.io.poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn discard(&mut self) {
+        self.sender.take_transmit(&mut Vec::new());
+    }
+
+    /// Makes room until `attempt` no longer says that the queue is full.
+    pub(super) fn poll_queue(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&mut Sender) -> Result<(), SendError>,
+    ) -> Poll<Result<(), SocketError>> {
+        loop {
+            let flushed = match attempt(&mut self.sender) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(SendError::Full) => self.poll_flush(Side::Send, cx)?,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            };
+            if flushed.is_pending() {
+                // A part may have gone.
+                return match attempt(&mut self.sender) {
+                    Err(SendError::Full) => Poll::Pending,
+                    result => Poll::Ready(result.map_err(SocketError::from)),
+                };
+            }
+        }
+    }
+
+    /// Writes, and ends what is to be ended. Ready once the connection is closed.
+    fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let flushed = match self.poll_flush(Side::Receive, cx) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(_)) => {
+                self.discard();
+                true
+            }
+        };
+        match self.sender.transport() {
+            Transport::Open => Poll::Pending,
+            Transport::ShutdownWrite => {
+                if flushed {
+                    self.shut_down(cx);
+                }
+                Poll::Pending
+            }
+            Transport::Close => {
+                self.shut_down(cx);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    fn shut_down(&mut self, cx: &mut Context<'_>) {
+        if !self.shut_down {
+            // If it fails there is nothing left to shut down.
+            self.shut_down = self.io.poll_shutdown(cx).is_ready();
+        }
+    }
+}
+
+/// The receiving half of a connection with what was read and not consumed.
+#[derive(Debug)]
+pub(super) struct Inlet {
+    pub(super) receiver: Receiver,
+    pub(super) buffer: ReadBuffer,
+}
+
+/// How the receiving side reaches the transport and the sending side, which may be shared with another task.
+pub(super) trait Link {
+    /// What the sending side writes to.
+    type Write: WriteIo;
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()>;
+
+    /// Whether the sending side may have something for the receiving task to do. Saves the lock while it has not.
+    fn needs_care(&mut self) -> bool;
+
+    fn output<T>(&mut self, access: impl FnOnce(&mut Output<Self::Write>) -> T) -> T;
+
+    /// Lets the sending side wake this task.
+    fn register(&mut self, cx: &mut Context<'_>);
+}
+
+/// A connection that is not split: the sending side is at hand.
+impl<I: ReadIo + WriteIo> Link for Output<I> {
+    type Write = I;
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.io.poll_read(cx, buffer)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.io.poll_deadline(cx, deadline)
+    }
+
+    fn needs_care(&mut self) -> bool {
+        Output::needs_care(self)
+    }
+
+    fn output<T>(&mut self, access: impl FnOnce(&mut Output<I>) -> T) -> T {
+        access(self)
+    }
+
+    fn register(&mut self, cx: &mut Context<'_>) {
+        self.signals.register(Side::Receive, cx.waker());
+    }
+}
+
+/// Receives the next event and hands it to `handle`. `None` once the closing handshake is through.
+pub(super) fn poll_event<L: Link, T>(
+    inlet: &mut Inlet,
+    link: &mut L,
+    cx: &mut Context<'_>,
+    handle: &mut Option<impl FnOnce(&mut L, Event<'_>) -> T>,
+) -> Poll<Result<Option<T>, SocketError>> {
+    loop {
+        while !inlet.buffer.is_empty() {
+            let Inlet { receiver, buffer } = &mut *inlet;
+            match buffer.consume(|input| receiver.receive(input)) {
+                Ok(Some(event)) => {
+                    if matches!(event, Event::Ping(_) | Event::Close(_)) {
+                        link.output(|output| output.tend(|sender| sender.respond(now(), &event)));
+                    }
+                    let handled = handle.take().map(|handle| handle(link, event));
+                    return Poll::Ready(Ok(handled));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    link.output(|output| output.tend(|sender| sender.fail(now(), error)));
+                }
+            }
+        }
+        inlet.buffer.release();
+        link.register(cx);
+        if link.needs_care() {
+            if let Poll::Ready(result) = poll_care(link, cx) {
+                return Poll::Ready(result.map(|()| None));
+            }
+        }
+        match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
+            Poll::Pending if link.needs_care() => return poll_broken(link),
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(0)) => {
+                // The error, if it is one, comes with the next turn.
+                let _eof = link.output(|output| output.tend(Sender::handle_eof));
+            }
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => {
+                let was_open = link.output(|output| {
+                    let was_open = output.sender.state() == State::Open;
+                    let _eof = output.tend(Sender::handle_eof);
+                    was_open
+                });
+                if was_open {
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
+        }
+    }
+}
+
+fn read<L: Link>(
+    link: &mut L,
+    cx: &mut Context<'_>,
+    bytes: &mut [u8],
+) -> (usize, Poll<io::Result<usize>>) {
+    let result = link.poll_read(cx, bytes);
+    let count = match &result {
+        Poll::Ready(Ok(count)) => *count,
+        Poll::Ready(Err(_)) | Poll::Pending => 0,
+    };
+    (count, result)
+}
+
+/// Does for the sending side what only the receiving task is there to do: writes answers, meets deadlines, ends the
+/// transport. Ready when the connection is closed.
+fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+    loop {
+        let (ended, deadline, error) = link.output(|output| {
+            let ended = output.poll_drive(cx).is_ready();
+            let sender = &output.sender;
+            output.signals.set_needs_care(output.needs_care());
+            (ended, sender.poll_timeout(), sender.error())
+        });
+        if ended {
+            return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
+        }
+        if link.poll_deadline(cx, deadline).is_pending() {
+            return Poll::Pending;
+        }
+        // What it returns lasts in the sender.
+        let _timeout = link.output(|output| output.sender.handle_timeout(now()));
+    }
+}
+
+/// Nothing to read: if writing failed, nothing ever will be.
+fn poll_broken<L: Link, T>(link: &mut L) -> Poll<Result<Option<T>, SocketError>> {
+    let error = link.output(|output| {
+        let error = output.write_error()?;
+        let _eof = output.sender.handle_eof();
+        Some(error)
+    });
+    match error {
+        Some(error) => Poll::Ready(Err(error.into())),
+        None => Poll::Pending,
+    }
+}
+
+/// How a connection ended, for who asks after it has.
+pub(super) fn outcome<L: Link>(link: &mut L) -> Option<Closed> {
+    link.output(|output| output.sender.closed())
+}

@@ -1,0 +1,94 @@
+//! The one error type of the adapters.
+
+use core::fmt;
+use std::io;
+
+use crate::handshake::{AnswerError, RequestError};
+use crate::{Error, HandshakeError, SendError};
+
+/// What can go wrong when a connection runs over real I/O.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SocketError {
+    /// The transport failed.
+    Io(io::Error),
+    /// The request could not be made: its URL, a header or a subprotocol is not valid. Nothing was sent.
+    Request(RequestError),
+    /// The opening handshake failed.
+    Handshake(HandshakeError),
+    /// The answer to a request could not be made. Nothing was sent.
+    Answer(AnswerError),
+    /// The connection failed.
+    Connection(Error),
+    /// A message could not be sent. The connection goes on.
+    Send(SendError),
+}
+
+impl SocketError {
+    /// Whether an operation of this side's was refused and the connection goes on as before.
+    pub fn is_misuse(&self) -> bool {
+        matches!(self, Self::Request(_) | Self::Answer(_) | Self::Send(_))
+    }
+}
+
+impl fmt::Display for SocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Request(error) => error.fmt(f),
+            Self::Handshake(error) => error.fmt(f),
+            Self::Answer(error) => error.fmt(f),
+            Self::Connection(error) => error.fmt(f),
+            Self::Send(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for SocketError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Io(error) => Some(error),
+            Self::Request(error) => Some(error),
+            Self::Handshake(error) => Some(error),
+            Self::Answer(error) => Some(error),
+            Self::Connection(error) => Some(error),
+            Self::Send(error) => Some(error),
+        }
+    }
+}
+
+impl From<io::Error> for SocketError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<RequestError> for SocketError {
+    fn from(error: RequestError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl From<HandshakeError> for SocketError {
+    fn from(error: HandshakeError) -> Self {
+        Self::Handshake(error)
+    }
+}
+
+impl From<AnswerError> for SocketError {
+    fn from(error: AnswerError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<Error> for SocketError {
+    fn from(error: Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<SendError> for SocketError {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}

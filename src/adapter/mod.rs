@@ -1,0 +1,24 @@
+//! I/O around the core: one asynchronous implementation, driven by whatever a runtime offers.
+
+mod buffer;
+mod connect;
+mod driver;
+mod error;
+mod io;
+mod signals;
+mod split;
+mod upgrade;
+mod websocket;
+
+#[cfg(feature = "blocking")]
+pub mod blocking;
+#[cfg(feature = "futures")]
+pub mod futures;
+#[cfg(feature = "tokio")]
+pub mod tokio;
+
+pub use error::SocketError;
+pub use io::{ReadIo, WriteIo};
+pub use split::{ReceiveHalf, SendHalf};
+pub use upgrade::Upgrade;
+pub use websocket::WebSocket;

@@ -1,0 +1,79 @@
+//! What the two tasks of one connection tell each other.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+
+/// Which task waits: a connection may be used from one that receives and one that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Receive,
+    Send,
+}
+
+/// The wakers of both tasks. A transport remembers only the last waker it was polled with, so it gets this one, which
+/// wakes both.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    slots: Mutex<Slots>,
+    /// The receiving side has to look after the output. Changed only by who has access to the output.
+    care: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Slots {
+    receive: Option<Waker>,
+    send: Option<Waker>,
+}
+
+impl Slots {
+    fn slot(&mut self, side: Side) -> &mut Option<Waker> {
+        match side {
+            Side::Receive => &mut self.receive,
+            Side::Send => &mut self.send,
+        }
+    }
+}
+
+impl Signals {
+    /// Remembers that a side waits.
+    pub(super) fn register(&self, side: Side, waker: &Waker) {
+        let mut slots = self.lock();
+        match slots.slot(side) {
+            Some(present) => present.clone_from(waker),
+            empty => *empty = Some(waker.clone()),
+        }
+    }
+
+    /// Wakes a side, if it waits.
+    pub(super) fn wake_side(&self, side: Side) {
+        let waker = self.lock().slot(side).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn needs_care(&self) -> bool {
+        self.care.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_needs_care(&self, needed: bool) {
+        self.care.store(needed, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        // Nothing in here can panic halfway.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake for Signals {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_side(Side::Receive);
+        self.wake_side(Side::Send);
+    }
+}

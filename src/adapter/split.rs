@@ -1,0 +1,261 @@
+//! The two halves of a connection, for two tasks or threads.
+
+use core::future::poll_fn;
+use core::task::{Context, Poll, ready};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::driver::{Inlet, Link, Output, outcome, poll_event};
+use super::error::SocketError;
+use super::io::{ReadIo, WriteIo};
+use super::signals::{Side, Signals};
+use super::websocket::{queue, queue_fragment};
+use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, State};
+
+/// What both halves reach.
+#[derive(Debug)]
+struct Shared<W> {
+    output: Mutex<Output<W>>,
+    signals: Arc<Signals>,
+}
+
+impl<W> Shared<W> {
+    fn output(&self) -> MutexGuard<'_, Output<W>> {
+        // A transport that panicked halfway is as good as one that failed halfway.
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn split<R, W>(
+    inlet: Inlet,
+    read: R,
+    output: Output<W>,
+) -> (ReceiveHalf<R, W>, SendHalf<W>) {
+    // What was queued before the split is still to be written.
+    output.signals().set_needs_care(true);
+    let shared = Arc::new(Shared {
+        signals: Arc::clone(output.signals()),
+        output: Mutex::new(output),
+    });
+    let link = SplitLink {
+        read,
+        shared: Arc::clone(&shared),
+    };
+    (ReceiveHalf { inlet, link }, SendHalf { shared })
+}
+
+/// The receiving half of a [`WebSocket`](super::WebSocket).
+///
+/// It writes the answers to pings and to the peer's Close frame itself, and keeps the deadlines, so it has to be polled
+/// for the connection to work. It takes no lock for a message, only for such answers.
+///
+/// Dropping it leaves the connection to the sending half, which can then only send.
+#[derive(Debug)]
+pub struct ReceiveHalf<R, W> {
+    inlet: Inlet,
+    link: SplitLink<R, W>,
+}
+
+impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
+    /// As [`WebSocket::recv`](super::WebSocket::recv), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::recv`](super::WebSocket::recv).
+    pub async fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
+        loop {
+            match self
+                .recv_with(|event| event.into_message().ok().map(Message::into_owned))
+                .await?
+            {
+                Some(None) => {}
+                Some(message) => return Ok(message),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// As [`WebSocket::recv_event`](super::WebSocket::recv_event), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::recv`](super::WebSocket::recv).
+    pub async fn recv_event(&mut self) -> Result<Option<Event<'static>>, SocketError> {
+        self.recv_with(Event::into_owned).await
+    }
+
+    /// As [`WebSocket::recv_with`](super::WebSocket::recv_with), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::recv`](super::WebSocket::recv).
+    pub async fn recv_with<T>(
+        &mut self,
+        handle: impl FnOnce(Event<'_>) -> T,
+    ) -> Result<Option<T>, SocketError> {
+        let mut handle = Some(|_: &mut SplitLink<R, W>, event: Event<'_>| handle(event));
+        poll_fn(|cx| poll_event(&mut self.inlet, &mut self.link, cx, &mut handle)).await
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&mut self) -> Option<Closed> {
+        outcome(&mut self.link)
+    }
+}
+
+/// The sending half of a [`WebSocket`](super::WebSocket).
+///
+/// Several tasks may share it in an `Arc` with a lock of their choice. Dropping it closes nothing.
+#[derive(Debug)]
+pub struct SendHalf<W> {
+    shared: Arc<Shared<W>>,
+}
+
+impl<W: WriteIo> SendHalf<W> {
+    /// As [`WebSocket::send`](super::WebSocket::send), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`](super::WebSocket::send).
+    pub async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// As [`WebSocket::feed`](super::WebSocket::feed), and as cancel safe, but follow up with [`flush`](Self::flush):
+    /// the receiving half does not write messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send`](super::WebSocket::send).
+    pub async fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        let mut message = Some(message.into());
+        self.queue(|sender| queue(sender, &mut message)).await
+    }
+
+    /// As [`WebSocket::send_fragment`](super::WebSocket::send_fragment), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::send_fragment`](super::WebSocket::send_fragment).
+    pub async fn send_fragment<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+    ) -> Result<(), SocketError> {
+        let mut payload = Some(payload.into());
+        self.queue(|sender| queue_fragment(sender, kind, &mut payload, fin))
+            .await?;
+        self.flush().await
+    }
+
+    /// As [`WebSocket::ping`](super::WebSocket::ping), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::ping`](super::WebSocket::ping).
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
+        self.queue(|sender| sender.ping(payload)).await?;
+        self.flush().await
+    }
+
+    async fn queue(
+        &mut self,
+        mut attempt: impl FnMut(&mut Sender) -> Result<(), crate::SendError>,
+    ) -> Result<(), SocketError> {
+        poll_fn(|cx| self.shared.output().poll_queue(cx, &mut attempt)).await
+    }
+
+    /// Writes until nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Io`] if the transport failed.
+    pub async fn flush(&mut self) -> Result<(), SocketError> {
+        poll_fn(|cx| self.shared.output().poll_flush(Side::Send, cx)).await?;
+        Ok(())
+    }
+
+    /// Sends a Close frame behind what was sent before. The receiving half sees the closing handshake through.
+    ///
+    /// Cancel safe: the Close frame is queued when the future is first polled.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Send`] if the connection is not open, or for an invalid code or a reason of more than 123 bytes;
+    /// [`SocketError::Io`] if the transport failed.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SocketError> {
+        self.shared.output().start_close(code, reason)?;
+        self.flush().await
+    }
+
+    /// How far the connection is.
+    pub fn state(&self) -> State {
+        self.shared.output().sender().state()
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.shared.output().sender().closed()
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.shared.output().sender().queued()
+    }
+}
+
+#[derive(Debug)]
+struct SplitLink<R, W> {
+    read: R,
+    shared: Arc<Shared<W>>,
+}
+
+impl<R: ReadIo, W: WriteIo> Link for SplitLink<R, W> {
+    type Write = W;
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.read.poll_read(cx, buffer)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.read.poll_deadline(cx, deadline)
+    }
+
+    fn needs_care(&mut self) -> bool {
+        self.shared.signals.needs_care()
+    }
+
+    fn output<T>(&mut self, access: impl FnOnce(&mut Output<W>) -> T) -> T {
+        access(&mut self.shared.output())
+    }
+
+    fn register(&mut self, cx: &mut Context<'_>) {
+        self.shared.signals.register(Side::Receive, cx.waker());
+    }
+}
+
+#[cfg(any(feature = "tokio", feature = "futures"))]
+impl<R: ReadIo + Unpin, W: WriteIo> futures_core::Stream for ReceiveHalf<R, W> {
+    type Item = Result<Message<'static>, SocketError>;
+
+    /// As [`recv`](ReceiveHalf::recv). Stop at the first error: it is repeated.
+    fn poll_next(
+        self: core::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            let mut handle = Some(|_: &mut SplitLink<R, W>, event: Event<'_>| {
+                event.into_message().ok().map(Message::into_owned)
+            });
+            match ready!(poll_event(&mut this.inlet, &mut this.link, cx, &mut handle)) {
+                Ok(Some(None)) => {}
+                Ok(Some(Some(message))) => return Poll::Ready(Some(Ok(message))),
+                Ok(None) => return Poll::Ready(None),
+                Err(error) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+}

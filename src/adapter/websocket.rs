@@ -1,0 +1,357 @@
+//! A connection over asynchronous I/O.
+
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use super::buffer::ReadBuffer;
+use super::driver::{Inlet, Output, outcome, poll_event};
+use super::error::SocketError;
+use super::io::{ReadIo, WriteIo};
+use super::split::{ReceiveHalf, SendHalf, split};
+use super::signals::Side;
+use crate::{
+    CloseCode, Closed, Connection, Event, Kind, Message, Negotiated, Payload, SendError, Sender,
+    State, Unsent,
+};
+
+/// A WebSocket connection over a transport `I`.
+///
+/// The runtimes' modules make one: [`sockeye::tokio`](crate::tokio), [`sockeye::futures`](crate::futures); with an own
+/// [`ReadIo`] and [`WriteIo`] it runs on any other. It is also a `Stream` of received messages and a `Sink` of messages
+/// to send.
+///
+/// Receiving does everything that has to be done on the side: it writes answers to pings, what was
+/// [fed](Self::feed), the closing handshake, and keeps its deadlines. So a task that only receives is a good peer, and a
+/// task that never receives is none.
+///
+/// While it waits for input it owns no read buffer: that belongs to the thread.
+///
+/// # Cancel safety
+///
+/// Every method may be cancelled by dropping its future. [`recv`](Self::recv), [`recv_event`](Self::recv_event),
+/// [`recv_with`](Self::recv_with) and [`flush`](Self::flush) lose nothing: the next call goes on where the dropped one
+/// was. [`feed`](Self::feed), [`send`](Self::send), [`send_fragment`](Self::send_fragment) and [`ping`](Self::ping)
+/// queue at once unless the queue is full, and then wait for room: dropped while waiting for room, the message is not
+/// sent; dropped later, it is queued as a whole, and goes out with the next call of any kind, once.
+/// [`close`](Self::close) has queued its Close frame when it is first polled; dropped later, receiving goes on with the
+/// closing handshake.
+#[derive(Debug)]
+pub struct WebSocket<I> {
+    inlet: Inlet,
+    output: Output<I>,
+    negotiated: Negotiated,
+    /// The stream of messages gave its last item.
+    exhausted: bool,
+}
+
+impl<I> WebSocket<I> {
+    /// Runs a connection over a transport whose opening handshake is done.
+    ///
+    /// `leftover` is what was read of the transport beyond the handshake.
+    pub fn new(io: I, connection: Connection, leftover: &[u8]) -> Self {
+        let negotiated = connection.negotiated().clone();
+        let (receiver, sender) = connection.into_split();
+        Self {
+            inlet: Inlet {
+                receiver,
+                buffer: ReadBuffer::with_unread(leftover),
+            },
+            output: Output::new(sender, io),
+            negotiated,
+            exhausted: false,
+        }
+    }
+
+    /// What the opening handshake settled.
+    pub fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+
+    /// How far the connection is.
+    pub fn state(&self) -> State {
+        self.output.sender().state()
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.output.sender().closed()
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.output.sender().queued()
+    }
+
+    /// The transport.
+    pub fn io(&self) -> &I {
+        self.output.io()
+    }
+
+    /// The transport, for settings. Reading or writing breaks the connection.
+    pub fn io_mut(&mut self) -> &mut I {
+        self.output.io_mut()
+    }
+
+    /// The transport, without finishing anything.
+    pub fn into_io(self) -> I {
+        self.output.into_io()
+    }
+
+    pub(super) fn split_io<R, W>(
+        self,
+        divide: impl FnOnce(I) -> (R, W),
+    ) -> (ReceiveHalf<R, W>, SendHalf<W>) {
+        let (read, output) = self.output.map_io(divide);
+        split(self.inlet, read, output)
+    }
+}
+
+impl<I: ReadIo + WriteIo> WebSocket<I> {
+    /// Receives the next message. `None` once the closing handshake is through; [`closed`](Self::closed) tells how.
+    ///
+    /// Pings, pongs and Close frames are handled and not shown; [`recv_event`](Self::recv_event) shows them, and
+    /// the pieces of messages with [`Delivery::Chunks`](crate::Delivery::Chunks), which this one skips.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Connection`] if the connection failed, after the peer was told and had time to end the transport
+    /// ([`Timeouts::with_close`](crate::Timeouts::with_close) bounds it); [`SocketError::Io`] if the transport failed
+    /// before.
+    pub async fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
+        poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// Receives the next event. `None` once the closing handshake is through.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub async fn recv_event(&mut self) -> Result<Option<Event<'static>>, SocketError> {
+        self.recv_with(|event, _| event.into_owned()).await
+    }
+
+    /// Receives the next event and lends it to `handle`, without a copy or an allocation.
+    ///
+    /// The event borrows the read buffer. `handle` also gets the sending half, to queue answers; they are written before
+    /// the next wait for input.
+    ///
+    /// ```
+    /// # use sockeye::{Event, SocketError, WebSocket, ReadIo, WriteIo};
+    /// # async fn echo<I: ReadIo + WriteIo>(mut ws: WebSocket<I>) -> Result<(), SocketError> {
+    /// while ws
+    ///     .recv_with(|event, sender| match event.into_message() {
+    ///         Ok(message) => sender.send(message).map_err(|unsent| unsent.error),
+    ///         Err(_) => Ok(()),
+    ///     })
+    ///     .await?
+    ///     .transpose()?
+    ///     .is_some()
+    /// {}
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub async fn recv_with<T>(
+        &mut self,
+        handle: impl FnOnce(Event<'_>, &mut Sender) -> T,
+    ) -> Result<Option<T>, SocketError> {
+        let mut handle =
+            Some(|output: &mut Output<I>, event: Event<'_>| handle(event, output.sender_mut()));
+        poll_fn(|cx| poll_event(&mut self.inlet, &mut self.output, cx, &mut handle)).await
+    }
+
+    fn poll_recv(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Message<'static>>, SocketError>> {
+        loop {
+            let mut handle = Some(|_: &mut Output<I>, event: Event<'_>| {
+                event.into_message().ok().map(Message::into_owned)
+            });
+            match ready!(poll_event(&mut self.inlet, &mut self.output, cx, &mut handle))? {
+                Some(None) => {}
+                Some(Some(message)) => return Poll::Ready(Ok(Some(message))),
+                None => return Poll::Ready(Ok(None)),
+            }
+        }
+    }
+
+    /// Sends a message: queues it, and writes until nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Send`] if the connection is not open, [`SocketError::Io`] if the transport failed.
+    pub async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        self.feed(message).await?;
+        self.flush().await
+    }
+
+    /// Queues a message, and writes only to make room. Follow up with [`flush`](Self::flush), or with receiving.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| self.output.poll_queue(cx, |sender| queue(sender, &mut message))).await
+    }
+
+    /// Writes until nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Io`] if the transport failed.
+    pub async fn flush(&mut self) -> Result<(), SocketError> {
+        poll_fn(|cx| self.output.poll_flush(Side::Send, cx)).await?;
+        Ok(())
+    }
+
+    /// Queues a fragment of a message, `fin` being set on the last, and writes until nothing waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and as [`Connection::send_fragment`].
+    pub async fn send_fragment<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+    ) -> Result<(), SocketError> {
+        let mut payload = Some(payload.into());
+        poll_fn(|cx| {
+            self.output
+                .poll_queue(cx, |sender| queue_fragment(sender, kind, &mut payload, fin))
+        })
+        .await?;
+        self.flush().await
+    }
+
+    /// Sends a ping with up to 125 bytes of payload, ahead of messages that wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::ControlTooLong`].
+    pub async fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
+        poll_fn(|cx| self.output.poll_queue(cx, |sender| sender.ping(payload))).await?;
+        self.flush().await
+    }
+
+    /// Closes the connection: sends a Close frame behind what was sent before, and sees the closing handshake through.
+    ///
+    /// Messages that still arrive are dropped. If the connection is closing already, this only sees it through.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Send`] for an invalid code or a reason of more than 123 bytes; as [`recv`](Self::recv) if the
+    /// closing handshake fails.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed, SocketError> {
+        match self.output.start_close(code, reason) {
+            Ok(()) | Err(SendError::NotOpen) => {}
+            Err(error) => return Err(error.into()),
+        }
+        poll_fn(|cx| self.poll_closed(cx)).await?;
+        match outcome(&mut self.output) {
+            Some(closed) => Ok(closed),
+            None => Err(SendError::NotOpen.into()),
+        }
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        loop {
+            let mut drop_event = Some(|_: &mut Output<I>, _: Event<'_>| ());
+            let event = poll_event(&mut self.inlet, &mut self.output, cx, &mut drop_event);
+            if ready!(event)?.is_none() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+/// Queues a message that stays where it is if it is refused.
+pub(super) fn queue<'p>(
+    sender: &mut Sender,
+    message: &mut Option<Message<'p>>,
+) -> Result<(), SendError> {
+    let Some(value) = message.take() else {
+        return Ok(());
+    };
+    sender.send(value).map_err(|Unsent { error, value }| {
+        *message = Some(value);
+        error
+    })
+}
+
+/// Queues a fragment that stays where it is if it is refused.
+pub(super) fn queue_fragment<'p>(
+    sender: &mut Sender,
+    kind: Kind,
+    payload: &mut Option<Payload<'p>>,
+    fin: bool,
+) -> Result<(), SendError> {
+    let Some(value) = payload.take() else {
+        return Ok(());
+    };
+    sender
+        .send_fragment(kind, value, fin)
+        .map_err(|Unsent { error, value }| {
+            *payload = Some(value);
+            error
+        })
+}
+
+#[cfg(any(feature = "tokio", feature = "futures"))]
+impl<I: ReadIo + WriteIo + Unpin> futures_core::Stream for WebSocket<I> {
+    type Item = Result<Message<'static>, SocketError>;
+
+    /// As [`recv`](WebSocket::recv); ends after an error.
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.exhausted {
+            return Poll::Ready(None);
+        }
+        let item = ready!(this.poll_recv(cx)).transpose();
+        this.exhausted = !matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
+    }
+}
+
+#[cfg(any(feature = "tokio", feature = "futures"))]
+impl<I: ReadIo + WriteIo + Unpin> futures_sink::Sink<Message<'static>> for WebSocket<I> {
+    type Error = SocketError;
+
+    /// Ready while less than [`Limits::max_queued`](crate::Limits::max_queued) waits.
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        self.get_mut()
+            .output
+            .poll_queue(cx, |sender| match sender.has_room() {
+                true => Ok(()),
+                false => Err(SendError::Full),
+            })
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), SocketError> {
+        let mut message = Some(message);
+        let sender = self.get_mut().output.sender_mut();
+        queue(sender, &mut message).map_err(SocketError::from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        let flushed = ready!(self.get_mut().output.poll_flush(Side::Send, cx));
+        Poll::Ready(flushed.map_err(SocketError::from))
+    }
+
+    /// Starts the closing handshake with code 1000 and writes its Close frame. Receiving sees it through.
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        let output = &mut self.get_mut().output;
+        match output.start_close(CloseCode::NORMAL, "") {
+            Ok(()) | Err(SendError::NotOpen) => {}
+            Err(error) => return Poll::Ready(Err(error.into())),
+        }
+        let flushed = ready!(output.poll_flush(Side::Send, cx));
+        Poll::Ready(flushed.map_err(SocketError::from))
+    }
+}

@@ -1,0 +1,307 @@
+//! The state machine of one connection after its opening handshake.
+
+mod event;
+mod recv;
+mod send;
+mod state;
+mod transmit;
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+
+use crate::close::CloseCode;
+use crate::config::Config;
+use crate::error::{Error, SendError};
+use crate::frame::Rules;
+use crate::input::Input;
+use crate::message::{Kind, Message, Payload, Unsent};
+use crate::negotiated::Negotiated;
+use crate::random::MaskKeys;
+use crate::time::Instant;
+
+pub use event::{Event, Fragment};
+pub use recv::Receiver;
+pub use send::Sender;
+pub use state::{Closed, Initiator, State, Transport};
+pub use transmit::Transmit;
+
+/// A WebSocket connection without I/O: bytes and time go in; events, bytes and a deadline come out.
+///
+/// It owns no socket, clock or thread, and while it is idle it owns no buffer either. Whoever embeds it moves bytes
+/// between it and a transport, and calls it again when its deadline is due.
+///
+/// # The contract
+///
+/// * **Input.** Wrap what was read in an [`Input`] and call [`receive`](Self::receive) until it returns `None`: then
+///   every byte was consumed and the read buffer is free for the next read. Events borrow that buffer, not the
+///   connection, so [`send`](Self::send) works while an event is in hand. Report the end of the transport with
+///   [`handle_eof`](Self::handle_eof).
+/// * **Time.** Every call that depends on time takes `now`. Ask [`poll_timeout`](Self::poll_timeout) when to call
+///   [`handle_timeout`](Self::handle_timeout); calling it early does nothing.
+/// * **Output.** After any of those calls, and after sending, write what [`poll_transmit`](Self::poll_transmit) gives,
+///   or take it with [`take_transmit`](Self::take_transmit). Pings and the peer's Close frame are answered without
+///   being asked, but only what is written reaches the peer.
+/// * **The end.** When there is nothing to write, [`transport`](Self::transport) tells what the transport is to do.
+///   Once [`state`](Self::state) is [`Closed`](State::Closed), [`closed`](Self::closed) tells how it ended.
+/// * **Errors.** An [`Error`] is terminal: a Close frame with the right code is queued already, `receive` swallows what
+///   still comes and repeats the error. A [`SendError`] is the caller's and changes nothing. A connection that the
+///   peer closes is not an error but an [`Event::Close`].
+///
+/// ```text
+///          send, receive                 both Close frames, or
+///              ┌──┐                     a failure, and then the
+///              │  ▼                     end of the transport
+///            ┌──────┐  close, Event::Close  ┌─────────┐        ┌────────┐
+///  new ────► │ Open │ ────────────────────► │ Closing │ ─────► │ Closed │
+///            └──────┘       or Error        └─────────┘        └────────┘
+///                │           handle_eof, handle_timeout             ▲
+///                └──────────────────────────────────────────────────┘
+/// ```
+///
+/// # Example
+///
+/// A client and a server in one process, without a network:
+///
+/// ```
+/// use bytes::Buf;
+/// use sockeye::{Config, Connection, Event, Input, Instant, Negotiated};
+///
+/// let now = Instant::from_nanos(0);
+/// let config = Config::new();
+/// // Not for production: masking keys must be unpredictable. Use `RandomKeys`.
+/// let keys = || [1, 2, 3, 4];
+/// let mut client = Connection::client(&config, Negotiated::new(), keys, now);
+/// let mut server = Connection::server(&config, Negotiated::new(), now);
+///
+/// client.send("hello")?;
+/// let mut output = client.poll_transmit().expect("a frame waits");
+/// let mut wire = output.copy_to_bytes(output.remaining()).to_vec();
+///
+/// let mut input = Input::new(&mut wire);
+/// while let Some(event) = server.receive(now, &mut input)? {
+///     if let Event::Text(text) = event {
+///         assert_eq!(text, "hello");
+///         server.send(text)?; // borrows `wire`, not `server`
+///     }
+/// }
+/// assert_eq!(server.poll_transmit().expect("an echo waits").chunk(), b"\x81\x05hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Connection {
+    receiver: Receiver,
+    sender: Sender,
+    negotiated: Negotiated,
+}
+
+impl Connection {
+    /// The server's end, after its opening handshake.
+    ///
+    /// `now` is there for the deadlines that start with the connection.
+    pub fn server(config: &Config, negotiated: Negotiated, now: Instant) -> Self {
+        let _no_deadline_starts_here_yet = now;
+        Self {
+            receiver: Receiver::new(config, Rules::server()),
+            sender: Sender::new(config, None),
+            negotiated,
+        }
+    }
+
+    /// The client's end, after its opening handshake. `keys` are its masking keys; see [`MaskKeys`].
+    ///
+    /// `now` is there for the deadlines that start with the connection.
+    pub fn client(
+        config: &Config,
+        negotiated: Negotiated,
+        keys: impl MaskKeys + 'static,
+        now: Instant,
+    ) -> Self {
+        let _no_deadline_starts_here_yet = now;
+        Self {
+            receiver: Receiver::new(config, Rules::client()),
+            sender: Sender::new(config, Some(Box::new(keys))),
+            negotiated,
+        }
+    }
+
+    /// Consumes input up to the next event; call it until it returns `None`, which means that all was consumed.
+    ///
+    /// A frame that lies whole in the input is unmasked in place and lent out: nothing is copied or allocated. One that
+    /// is split over reads is assembled, in memory that grows with the bytes that came and is bounded by
+    /// [`Limits`](crate::Limits).
+    ///
+    /// Data that the peer sent before it saw this side's Close frame is still delivered. After the peer's own Close
+    /// frame everything is ignored (RFC 6455 section 1.4).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Protocol`] (close code 1002), [`Error::InvalidUtf8`] (1007) as soon as a byte is impossible, and
+    /// [`Error::Capacity`] (1009) as soon as a header declares too much. All are terminal and repeated by later calls,
+    /// as are the errors of [`handle_eof`](Self::handle_eof) and [`handle_timeout`](Self::handle_timeout).
+    #[inline]
+    pub fn receive<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        if self.sender.state() == State::Closed {
+            input.take_all();
+            return self.sender.error().map_or(Ok(None), Err);
+        }
+        let result = self.receiver.receive(input);
+        match &result {
+            Ok(Some(event)) => self.sender.respond(now, event),
+            Ok(None) => {}
+            Err(error) => self.sender.fail(now, *error),
+        }
+        result
+    }
+
+    /// The transport ended: nothing more will come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Eof`] if the peer's Close frame had not come (close code 1006), or the error that failed the connection
+    /// before. Spurious calls repeat the first answer.
+    pub fn handle_eof(&mut self) -> Result<(), Error> {
+        self.sender.handle_eof()
+    }
+
+    /// Acts on the deadlines that passed. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`] if the closing handshake did not end in time. The transport is to be closed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.sender.handle_timeout(now)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all. Any other call may change it.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.sender.poll_timeout()
+    }
+
+    /// Queues a message as one frame.
+    ///
+    /// A payload of at least 4 KiB that is owned (`Vec`, `Bytes`, a received message) is not copied: a server queues it
+    /// as it is, a client masks it in place unless somebody shares it.
+    ///
+    /// # Errors
+    ///
+    /// The message comes back in [`Unsent`] with [`SendError::Full`] if the queue has no room
+    /// ([`Limits::max_queued`](crate::Limits::max_queued)), [`SendError::NotOpen`] after a Close frame of either side or
+    /// a failure, [`SendError::MessageInProgress`] between the fragments of another message.
+    #[inline]
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
+        self.sender.send(message)
+    }
+
+    /// Queues a fragment of a message; `fin` is set on its last, which may be empty.
+    ///
+    /// A message can thus be sent before all of it is there, and larger than memory (RFC 6455 section 5.4). Control
+    /// frames may go between its fragments, other messages may not. Fragments of text may split code points.
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # let mut conn = Connection::server(&Config::new(), Negotiated::new(), Instant::from_nanos(0));
+    /// conn.send_fragment(Kind::Text, &b"one, "[..], false)?;
+    /// conn.send_fragment(Kind::Text, &b"two"[..], true)?;
+    /// # Ok::<(), SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The fragment comes back in [`Unsent`] with [`SendError::Full`], [`SendError::NotOpen`],
+    /// [`SendError::KindMismatch`] if the message began as the other kind, [`SendError::InvalidUtf8`] if the text can no
+    /// longer become UTF-8 or ends inside a code point. The message goes on as if the call had not been made.
+    pub fn send_fragment<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+    ) -> Result<(), Unsent<Payload<'p>>> {
+        self.sender.send_fragment(kind, payload, fin)
+    }
+
+    /// Queues a ping with up to 125 bytes of payload, ahead of data (RFC 6455 section 5.5.2).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`], and [`SendError::Full`] while about four of the largest
+    /// pings and pongs wait.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.ping(payload)
+    }
+
+    /// Queues a pong that answers no ping, as a one-sided heartbeat (RFC 6455 section 5.5.3). Pings are answered without it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ping`](Self::ping).
+    pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
+        self.sender.pong(payload)
+    }
+
+    /// Starts the closing handshake: queues a Close frame behind what was sent before, and sets the close deadline.
+    ///
+    /// Nothing can be sent after it. Messages of the peer's still arrive until its own Close frame does. A message whose
+    /// fragments were not all sent is abandoned.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError::NotOpen`] if a Close frame was sent or received before, [`SendError::InvalidCloseCode`] for a code
+    /// that is not [sendable](CloseCode::is_sendable), [`SendError::ControlTooLong`] for a reason of more than 123 bytes.
+    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.sender.close(now, code, reason)
+    }
+
+    /// Output that waits for the transport, or `None`.
+    #[inline]
+    pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
+        self.sender.poll_transmit()
+    }
+
+    /// Takes all output that waits as owned segments, in order, for I/O that completes later (io_uring, IOCP). It counts
+    /// as transmitted.
+    pub fn take_transmit(&mut self, out: &mut Vec<Bytes>) {
+        self.sender.take_transmit(out);
+    }
+
+    /// How many bytes wait for the transport, control frames included.
+    pub fn queued(&self) -> usize {
+        self.sender.queued()
+    }
+
+    /// How far the connection is.
+    pub fn state(&self) -> State {
+        self.sender.state()
+    }
+
+    /// What the transport is to do when [`poll_transmit`](Self::poll_transmit) gives nothing.
+    pub fn transport(&self) -> Transport {
+        self.sender.transport()
+    }
+
+    /// How the connection ended, once its [`state`](Self::state) is [`State::Closed`].
+    pub fn closed(&self) -> Option<Closed> {
+        self.sender.closed()
+    }
+
+    /// What the opening handshake settled.
+    pub fn negotiated(&self) -> &Negotiated {
+        &self.negotiated
+    }
+
+    /// The two halves, for owners that run apart, such as two threads.
+    ///
+    /// The halves share nothing, so no lock is needed for a message. The receiving owner passes events that need an
+    /// answer, errors and the end of the transport to the sending half; see [`Sender`].
+    pub fn into_split(self) -> (Receiver, Sender) {
+        (self.receiver, self.sender)
+    }
+}
+
+#[cfg(test)]
+mod tests;

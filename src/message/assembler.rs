@@ -1,0 +1,58 @@
+//! Puts messages together that arrive in more than one piece.
+
+use bytes::BytesMut;
+
+use super::text::TextBuffer;
+use super::{Kind, Message, Payload};
+use crate::mask::Mask;
+use crate::utf8::InvalidUtf8;
+
+/// The payload of one message so far. One contiguous buffer: a fragment costs its bytes and nothing else.
+#[derive(Debug)]
+pub(crate) enum Assembler {
+    Text(TextBuffer),
+    Binary(BytesMut),
+}
+
+impl Assembler {
+    pub(crate) fn new(kind: Kind) -> Self {
+        match kind {
+            Kind::Text => Self::Text(TextBuffer::default()),
+            Kind::Binary => Self::Binary(BytesMut::new()),
+        }
+    }
+
+    /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a declared length.
+    pub(crate) fn push(&mut self, piece: &[u8], mask: Option<Mask>) -> Result<(), InvalidUtf8> {
+        match self {
+            Self::Text(text) => text.push(piece, mask),
+            Self::Binary(bytes) => {
+                append(bytes, piece, mask);
+                Ok(())
+            }
+        }
+    }
+
+    /// The message, at its end.
+    pub(crate) fn finish(self) -> Result<Message<'static>, InvalidUtf8> {
+        match self {
+            Self::Text(text) => Ok(Message::Text(text.finish()?)),
+            Self::Binary(bytes) => Ok(Message::Binary(Payload::from(bytes))),
+        }
+    }
+}
+
+/// Copies and unmasks in steps that stay in the first-level cache, which makes one pass over memory of the two.
+pub(crate) fn append(buffer: &mut BytesMut, piece: &[u8], mask: Option<Mask>) {
+    const STEP: usize = 4096;
+    let Some(mut mask) = mask else {
+        buffer.extend_from_slice(piece);
+        return;
+    };
+    buffer.reserve(piece.len());
+    for step in piece.chunks(STEP) {
+        let start = buffer.len();
+        buffer.extend_from_slice(step);
+        mask.apply(buffer.get_mut(start..).unwrap_or_default());
+    }
+}

@@ -1,0 +1,225 @@
+//! Bytes that are borrowed, shared or owned, whichever is free.
+
+use core::fmt;
+use core::ops::Deref;
+
+use alloc::vec::Vec;
+use bytes::{Bytes, BytesMut};
+
+/// The payload of a frame or message.
+///
+/// A received payload borrows the caller's read buffer if it lay whole in one read, and owns its bytes if it had to be
+/// assembled. A payload to be sent is whatever the application has: a slice, a `Vec`, shared `Bytes`. It dereferences
+/// to `[u8]`.
+///
+/// ```
+/// use sockeye::Payload;
+///
+/// let payload = Payload::from(&b"abc"[..]);
+/// assert_eq!(payload.len(), 3);
+/// assert_eq!(payload.into_bytes(), "abc");
+/// ```
+pub struct Payload<'a>(Repr<'a>);
+
+enum Repr<'a> {
+    Borrowed(&'a [u8]),
+    Lent(&'a mut [u8]),
+    Shared(Bytes),
+    Unique(BytesMut),
+}
+
+impl<'a> Payload<'a> {
+    /// The bytes for change, if nobody else can see them: always so for received payloads.
+    pub fn as_mut(&mut self) -> Option<&mut [u8]> {
+        match &mut self.0 {
+            Repr::Borrowed(_) | Repr::Shared(_) => None,
+            Repr::Lent(bytes) => Some(bytes),
+            Repr::Unique(bytes) => Some(bytes),
+        }
+    }
+
+    /// The bytes as `Bytes`: free unless they are borrowed, then one copy.
+    pub fn into_bytes(self) -> Bytes {
+        match self.0 {
+            Repr::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Repr::Lent(bytes) => Bytes::copy_from_slice(bytes),
+            Repr::Shared(bytes) => bytes,
+            Repr::Unique(bytes) => bytes.freeze(),
+        }
+    }
+
+    /// The bytes as a `Vec`: free if they are the only owner of a whole allocation, else one copy.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.0 {
+            Repr::Borrowed(bytes) => bytes.to_vec(),
+            Repr::Lent(bytes) => bytes.to_vec(),
+            Repr::Shared(bytes) => bytes.into(),
+            Repr::Unique(bytes) => bytes.into(),
+        }
+    }
+
+    /// The payload with bytes of its own: free unless they are borrowed, then one copy.
+    pub fn into_owned(self) -> Payload<'static> {
+        Payload(match self.0 {
+            Repr::Borrowed(bytes) => Repr::Unique(BytesMut::from(bytes)),
+            Repr::Lent(bytes) => Repr::Unique(BytesMut::from(&*bytes)),
+            Repr::Shared(bytes) => Repr::Shared(bytes),
+            Repr::Unique(bytes) => Repr::Unique(bytes),
+        })
+    }
+
+    /// The bytes as a buffer that can be changed and queued without a copy, or the payload back if there is none.
+    pub(crate) fn try_into_unique(self) -> Result<BytesMut, Self> {
+        match self.0 {
+            Repr::Unique(bytes) => Ok(bytes),
+            Repr::Shared(bytes) => bytes
+                .try_into_mut()
+                .map_err(|bytes| Self(Repr::Shared(bytes))),
+            repr @ (Repr::Borrowed(_) | Repr::Lent(_)) => Err(Self(repr)),
+        }
+    }
+
+    /// The bytes for queueing without a copy, or the payload back if they are borrowed.
+    pub(crate) fn try_into_shared(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Repr::Unique(bytes) => Ok(bytes.freeze()),
+            Repr::Shared(bytes) => Ok(bytes),
+            repr @ (Repr::Borrowed(_) | Repr::Lent(_)) => Err(Self(repr)),
+        }
+    }
+}
+
+impl Deref for Payload<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Borrowed(bytes) => bytes,
+            Repr::Lent(bytes) => bytes,
+            Repr::Shared(bytes) => bytes,
+            Repr::Unique(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Payload<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<'a> From<&'a [u8]> for Payload<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self(Repr::Borrowed(bytes))
+    }
+}
+
+impl<'a> From<&'a mut [u8]> for Payload<'a> {
+    fn from(bytes: &'a mut [u8]) -> Self {
+        Self(Repr::Lent(bytes))
+    }
+}
+
+impl From<Bytes> for Payload<'_> {
+    fn from(bytes: Bytes) -> Self {
+        Self(Repr::Shared(bytes))
+    }
+}
+
+impl From<BytesMut> for Payload<'_> {
+    fn from(bytes: BytesMut) -> Self {
+        Self(Repr::Unique(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Payload<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Repr::Shared(bytes.into()))
+    }
+}
+
+impl PartialEq for Payload<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Payload<'_> {}
+
+impl PartialEq<[u8]> for Payload<'_> {
+    fn eq(&self, other: &[u8]) -> bool {
+        **self == *other
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Payload<'_> {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        **self == other[..]
+    }
+}
+
+impl PartialEq<&[u8]> for Payload<'_> {
+    fn eq(&self, other: &&[u8]) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Payload<'_> {
+    /// Shows the length and the first bytes, for a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 32;
+        let shown = self.get(..SHOWN).unwrap_or(self);
+        write!(
+            f,
+            "Payload({} bytes: \"{}\"",
+            self.len(),
+            shown.escape_ascii()
+        )?;
+        f.write_str(if self.len() > SHOWN { "...)" } else { ")" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::vec;
+
+    use super::*;
+
+    #[test]
+    fn conversions_keep_the_bytes() {
+        let mut lent = *b"abc";
+        let all = [
+            Payload::from(&b"abc"[..]),
+            Payload::from(&mut lent[..]),
+            Payload::from(Bytes::from_static(b"abc")),
+            Payload::from(BytesMut::from("abc")),
+            Payload::from(vec![b'a', b'b', b'c']),
+        ];
+        for payload in all {
+            assert_eq!(payload, b"abc");
+            let owned = payload.into_owned();
+            assert_eq!(owned, b"abc");
+            assert_eq!(owned.into_bytes(), "abc");
+        }
+    }
+
+    #[test]
+    fn owned_bytes_are_not_copied() {
+        let vec = vec![7u8; 1000];
+        let address = vec.as_ptr();
+        let payload = Payload::from(vec).into_owned();
+        assert_eq!(payload.as_ptr(), address);
+        let unique = payload.try_into_unique().unwrap();
+        assert_eq!(unique.as_ptr(), address);
+    }
+
+    #[test]
+    fn debug_is_short() {
+        assert_eq!(
+            format!("{:?}", Payload::from(&b"a\x00\""[..])),
+            "Payload(3 bytes: \"a\\x00\\\"\")"
+        );
+        assert!(format!("{:?}", Payload::from(vec![0; 10_000])).len() < 200);
+    }
+}

@@ -1,0 +1,157 @@
+//! Text that is known to be UTF-8, and the buffer that makes sure of it while the text arrives.
+
+use core::fmt;
+use core::ops::Deref;
+use core::str::Utf8Error;
+
+use alloc::string::String;
+use bytes::{Bytes, BytesMut};
+
+use super::payload::Payload;
+use crate::mask::Mask;
+use crate::utf8::{InvalidUtf8, Validator};
+
+/// The payload of a text message: UTF-8, borrowed or owned as a [`Payload`] is.
+///
+/// It dereferences to `str`.
+///
+/// ```
+/// use sockeye::Text;
+///
+/// let text = Text::from("héllo");
+/// assert_eq!(text.to_uppercase(), "HÉLLO");
+/// assert_eq!(text.into_string(), "héllo");
+/// ```
+#[derive(PartialEq, Eq)]
+pub struct Text<'a>(
+    // INVARIANT: UTF-8. Everything that makes a `Text` is in this file; nothing hands out the bytes for change.
+    Payload<'a>,
+);
+
+impl<'a> Text<'a> {
+    /// Validates a payload.
+    ///
+    /// # Errors
+    ///
+    /// The payload is not UTF-8.
+    pub fn from_utf8(payload: impl Into<Payload<'a>>) -> Result<Self, Utf8Error> {
+        let payload = payload.into();
+        core::str::from_utf8(&payload)?;
+        Ok(Self(payload))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        #[expect(unsafe_code, reason = "the text was validated when it arrived")]
+        // SAFETY: the field's invariant. `From<&str>` and `From<String>` start from UTF-8; `from_utf8` checks the
+        // payload that it then owns or borrows exclusively or immutably; `TextBuffer::finish` hands over bytes of which
+        // each went through one validator, in order, that ended between two code points.
+        unsafe {
+            core::str::from_utf8_unchecked(&self.0)
+        }
+    }
+
+    /// The text as bytes that can be shared: free unless it is borrowed, then one copy.
+    pub fn into_bytes(self) -> Bytes {
+        self.0.into_bytes()
+    }
+
+    /// The text as a `String`.
+    pub fn into_string(self) -> String {
+        match String::from_utf8(self.0.into_vec()) {
+            Ok(string) => string,
+            // The invariant rules this out.
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        }
+    }
+
+    /// The text as plain bytes.
+    pub fn into_payload(self) -> Payload<'a> {
+        self.0
+    }
+
+    /// The text with bytes of its own: free unless it is borrowed, then one copy.
+    pub fn into_owned(self) -> Text<'static> {
+        Text(self.0.into_owned())
+    }
+}
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Text<'_> {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(text.as_bytes().into())
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes().into())
+    }
+}
+
+impl PartialEq<str> for Text<'_> {
+    fn eq(&self, other: &str) -> bool {
+        **self == *other
+    }
+}
+
+impl PartialEq<&str> for Text<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        **self == **other
+    }
+}
+
+impl fmt::Debug for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
+/// Text while it arrives: every byte that is put in was validated, up to a code point that may still be open at its end.
+#[derive(Debug, Default)]
+pub(crate) struct TextBuffer {
+    // INVARIANT: exactly the bytes that `validator` accepted since it was new.
+    bytes: BytesMut,
+    validator: Validator,
+}
+
+impl TextBuffer {
+    /// Unmasks and appends a piece.
+    pub(super) fn push(&mut self, piece: &[u8], mask: Option<Mask>) -> Result<(), InvalidUtf8> {
+        let start = self.bytes.len();
+        super::assembler::append(&mut self.bytes, piece, mask);
+        // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the message.
+        let result = self
+            .validator
+            .push(self.bytes.get(start..).unwrap_or_default());
+        if result.is_err() {
+            *self = Self::default();
+        }
+        result
+    }
+
+    /// The whole text.
+    pub(super) fn finish(mut self) -> Result<Text<'static>, InvalidUtf8> {
+        self.validator.finish()?;
+        Ok(Text(self.bytes.into()))
+    }
+}
