@@ -75,7 +75,7 @@ def proxy(args):
 
 def relay(connecting, args, path):
     """Moves bytes both ways until both sides have ended, then writes the recording."""
-    # The suite's server refuses a request whose Host header names another port than its own.
+    # A server may refuse a request whose Host header names another port than its own; the suite's does.
     hosts = [b"\r\nHost: %s:%d\r\n" % (host.encode(), port) for host, port in (args.listen, args.upstream)]
     with connecting, socket.create_connection(args.upstream) as upstream:
         ours = upstream if args.role == "server" else connecting
@@ -90,7 +90,7 @@ def relay(connecting, args, path):
                     source, target = key.fileobj, peer[key.fileobj]
                     try:
                         data = source.recv(65536)
-                        if target is not ours:
+                        if source is connecting:
                             data = data.replace(*hosts, 1)
                         target.sendall(data)
                     except OSError:

@@ -138,7 +138,9 @@ run_server() {
     wait_port "$port" "$server" "$scratch/server.log"
     set_recorder_up "$port" server
     write_spec servers "[{\"agent\": \"sockeye-$adapter\", \"url\": \"ws://127.0.0.1:$front\"}]"
-    (cd "$scratch" && timeout "${ROLE_TIMEOUT:-900}" "${wstest[@]}" -m fuzzingclient -s spec.json) >"$log" 2>&1 </dev/null || suite=$?
+    cd "$scratch"
+    attend "${ROLE_TIMEOUT:-900}" "${wstest[@]}" -m fuzzingclient -s spec.json >"$log" 2>&1 || suite=$?
+    cd - >/dev/null
     if ! kill -0 "$server" 2>/dev/null; then
         tail -n 20 "$scratch/server.log" >&2
         echo "the server did not survive the suite" >&2
@@ -163,8 +165,8 @@ run_client() {
     cd - >/dev/null
     wait_port "$port" "$suite" "$log"
     set_recorder_up "$port" client
-    timeout "${ROLE_TIMEOUT:-900}" "${endpoint[@]}" --url "ws://127.0.0.1:$front" --adapter "$adapter" \
-        --agent "sockeye-$adapter" >"$scratch/client.log" 2>&1 </dev/null || client=$?
+    attend "${ROLE_TIMEOUT:-900}" "${endpoint[@]}" --url "ws://127.0.0.1:$front" --adapter "$adapter" \
+        --agent "sockeye-$adapter" >"$scratch/client.log" 2>&1 || client=$?
     stop "$suite"
     if [ "$client" -ne 0 ]; then
         tail -n 20 "$scratch/client.log" >&2

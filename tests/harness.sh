@@ -10,6 +10,8 @@
 #   example NAME     builds the example in release mode and prints the path of its binary
 #   endpoint NAME [COMMAND]   sets the array $endpoint: COMMAND split at blanks, else the example NAME
 #   spawn LOG CMD..  starts CMD in the background (its output in LOG); its id is in $spawned
+#   attend SECONDS CMD..   runs CMD for that long at most and returns its status; unlike a plain
+#                          foreground command it ends at once when the script is told to end
 #   wait_port PORT PID LOG   until the port accepts connections; dies when the process does
 #   stop PID [SIGNAL]        signals the process, waits for its end, kills it after five seconds
 #   install_node_packages FOLDER   what its package-lock.json names
@@ -68,6 +70,24 @@ spawn() {
     running+=("$spawned")
 }
 
+attend() {
+    local status=0
+    timeout "$1" "${@:2}" </dev/null &
+    spawned=$!
+    running+=("$spawned")
+    wait "$spawned" || status=$?
+    forget "$spawned"
+    return "$status"
+}
+
+forget() {
+    local pid left=()
+    for pid in ${running[@]+"${running[@]}"}; do
+        [ "$pid" = "$1" ] || left+=("$pid")
+    done
+    running=(${left[@]+"${left[@]}"})
+}
+
 wait_port() {
     local port=$1 pid=$2 log=$3 tries
     for ((tries = 0; tries < 300; tries++)); do
@@ -85,7 +105,7 @@ wait_port() {
 }
 
 stop() {
-    local pid=$1 signal=${2:-TERM} tries other left=()
+    local pid=$1 signal=${2:-TERM} tries
     kill -"$signal" "$pid" 2>/dev/null || true
     for ((tries = 0; tries < 50; tries++)); do
         kill -0 "$pid" 2>/dev/null || break
@@ -93,10 +113,7 @@ stop() {
     done
     kill -KILL "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
-    for other in ${running[@]+"${running[@]}"}; do
-        [ "$other" = "$pid" ] || left+=("$other")
-    done
-    running=(${left[@]+"${left[@]}"})
+    forget "$pid"
 }
 
 # What package-lock.json of the folder names, exactly; again only when it changed.

@@ -38,9 +38,9 @@ for adapter in "${adapters[@]}"; do
     server=$spawned
     wait_port "$port" "$server" "$log"
     echo "$adapter, ws of Node.js:"
-    timeout 300 node "$here/node_ws.mjs" client "ws://127.0.0.1:$port/" || failed=1
+    attend 300 node "$here/node_ws.mjs" client "ws://127.0.0.1:$port/" || failed=1
     echo "$adapter, websockets of Python:"
-    timeout 300 "$here/.venv/bin/python" "$here/python_websockets.py" client "ws://127.0.0.1:$port/" || failed=1
+    attend 300 "$here/.venv/bin/python" "$here/python_websockets.py" client "ws://127.0.0.1:$port/" || failed=1
     stop "$server" INT
 done
 exit "$failed"
