@@ -46,4 +46,4 @@ if ! [ -s "$chosen" ]; then
 fi
 
 echo "$adapter, $("$chromium" --version 2>/dev/null | head -n 1):"
-attend 120 node "$here/echo.mjs" "$(head -n 1 "$chosen")" "http://127.0.0.1:$port/" "$server" "$here/screenshots"
+attend 120 node "$here/echo.mjs" "$(head -n 1 "$chosen")" "http://127.0.0.1:$port/" "$server"
