@@ -6,11 +6,19 @@ extern crate alloc;
 #[cfg(feature = "std")]
 extern crate std;
 
+#[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
+mod adapter;
 mod close;
 mod config;
 mod connection;
 mod error;
+#[cfg(feature = "handshake")]
+mod extension;
 pub mod frame;
+#[cfg(feature = "handshake")]
+pub mod handshake;
+#[cfg(feature = "handshake")]
+mod http;
 mod input;
 pub mod mask;
 mod message;
@@ -19,11 +27,21 @@ mod random;
 mod time;
 pub mod utf8;
 
+#[cfg(feature = "blocking")]
+pub use adapter::blocking;
+#[cfg(feature = "futures")]
+pub use adapter::futures;
+#[cfg(feature = "tokio")]
+pub use adapter::tokio;
+#[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
+pub use adapter::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Timeouts};
 pub use connection::{
     Closed, Connection, Event, Fragment, Initiator, Receiver, Sender, State, Transmit, Transport,
 };
+#[cfg(feature = "handshake")]
+pub use error::HandshakeError;
 pub use error::{CapacityError, Error, ProtocolError, SendError, Timeout};
 pub use input::Input;
 pub use message::{Kind, Message, Payload, Text, Unsent};

@@ -83,6 +83,30 @@ mod bridge {
 
     static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
 
+    impl Instant {
+        /// The same moment on the standard library's clock, counted from the reference of the process.
+        ///
+        /// ```
+        /// use sockeye::Instant;
+        ///
+        /// let now = std::time::Instant::now();
+        /// assert_eq!(Instant::from(now).to_std(), now);
+        /// ```
+        pub fn to_std(self) -> std::time::Instant {
+            let origin = *ORIGIN.get_or_init(std::time::Instant::now);
+            let since_start = Duration::from_nanos(self.as_nanos());
+            match since_start.checked_sub(HEADROOM) {
+                // Deadlines that the platform's clock cannot express are as good as a century away.
+                Some(after) => origin
+                    .checked_add(after)
+                    .unwrap_or_else(|| origin + Duration::from_secs(100 * 365 * 24 * 60 * 60)),
+                None => origin
+                    .checked_sub(HEADROOM.saturating_sub(since_start))
+                    .unwrap_or(origin),
+            }
+        }
+    }
+
     impl From<std::time::Instant> for Instant {
         /// Counts from a reference that the process fixes at its first conversion.
         fn from(instant: std::time::Instant) -> Self {

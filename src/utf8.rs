@@ -43,16 +43,17 @@ impl Validator {
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
         let mut state = self.state;
-        let mut blocks = bytes.chunks_exact(BLOCK);
-        for block in &mut blocks {
-            if state != START || !block.is_ascii() {
-                state = run(state, block);
+        let mut rest = bytes;
+        while let Some((large, behind)) = rest.split_first_chunk::<LARGE>() {
+            if state != START || !is_ascii(large) {
+                (state, _) = run_in_blocks(state, large);
                 if state == FAILED {
-                    break;
+                    return Err(self.fail(bytes));
                 }
             }
+            rest = behind;
         }
-        state = run(state, blocks.remainder());
+        state = run_to_end(state, rest);
         if state == FAILED {
             return Err(self.fail(bytes));
         }
@@ -123,8 +124,49 @@ impl From<InvalidUtf8> for Error {
     }
 }
 
-/// How many bytes are tested for ASCII at once.
-const BLOCK: usize = 32;
+/// How many bytes are tested for ASCII at once in a long text.
+///
+/// Small blocks alone reach a fifth of the speed on ASCII.
+const LARGE: usize = 128;
+/// How many bytes are tested for ASCII at once otherwise.
+const SMALL: usize = 16;
+
+/// Runs over whole blocks, and returns what is left.
+#[inline(always)]
+fn run_in_blocks(mut state: u8, mut bytes: &[u8]) -> (u8, &[u8]) {
+    while let Some((block, rest)) = bytes.split_first_chunk::<SMALL>() {
+        if state != START || !is_ascii(block) {
+            state = run(state, block);
+        }
+        bytes = rest;
+    }
+    (state, bytes)
+}
+
+fn run_to_end(state: u8, bytes: &[u8]) -> u8 {
+    let (state, rest) = run_in_blocks(state, bytes);
+    // A block or two words that overlap what was checked before cover the rest without a loop.
+    let ascii = match (bytes.last_chunk(), rest.first_chunk(), rest.last_chunk()) {
+        (Some(block), _, _) => is_ascii::<SMALL>(block),
+        (None, Some(first), Some(last)) => is_ascii::<8>(first) && is_ascii::<8>(last),
+        (None, _, _) => false,
+    };
+    if state == START && ascii {
+        return START;
+    }
+    run(state, rest)
+}
+
+#[inline(always)]
+fn is_ascii<const N: usize>(bytes: &[u8; N]) -> bool {
+    let mut all = 0;
+    for eight in bytes.chunks_exact(8) {
+        if let Some(eight) = eight.first_chunk() {
+            all |= u64::from_ne_bytes(*eight);
+        }
+    }
+    all & u64::from_ne_bytes([0x80; 8]) == 0
+}
 
 // The validator is a state machine of 9 states. A state is the number of bits by which to shift the
 // word that `NEXT` has for a byte: the lowest 6 bits are then the next state. So each byte costs a
@@ -343,12 +385,19 @@ mod tests {
                 check(&[first, second]);
                 for third in EDGES {
                     check(&[first, second, third]);
-                    for fourth in EDGES {
+                }
+                if first >= 0xf0 {
+                    for (third, fourth) in pairs(EDGES) {
                         check(&[first, second, third, fourth]);
                     }
                 }
             }
         }
+    }
+
+    fn pairs<const N: usize>(bytes: [u8; N]) -> impl Iterator<Item = (u8, u8)> {
+        let pair = move |first| bytes.into_iter().map(move |second| (first, second));
+        bytes.into_iter().flat_map(pair)
     }
 
     #[test]
@@ -386,6 +435,23 @@ mod tests {
         assert!(validator.push(b"").is_err());
         assert!(validator.finish().is_err());
         assert!(validator.finish().is_ok());
+    }
+
+    #[test]
+    fn one_foreign_byte_anywhere_in_ascii() {
+        for len in 0..=300 {
+            for position in 0..len {
+                let mut bytes = [b'a'; 300];
+                bytes[position] = 0xff;
+                assert_eq!(in_pieces([&bytes[..len]]), Err(position));
+                bytes[position] = 0xc3;
+                let next = (position + 1).min(len);
+                assert_eq!(in_pieces([&bytes[..len]]), Err(next));
+                bytes[next.min(299)] = 0xa9;
+                let whole = if next < len { Ok(()) } else { Err(len) };
+                assert_eq!(in_pieces([&bytes[..len]]).is_ok(), whole.is_ok());
+            }
+        }
     }
 
     #[test]

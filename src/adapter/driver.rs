@@ -1,9 +1,8 @@
 //! Moves bytes between a transport and the core. Everything that the adapters do while a connection is open is here.
 
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll, Waker, ready};
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
-use std::task::Waker;
 use std::vec::Vec;
 
 use bytes::Buf;
@@ -12,9 +11,7 @@ use super::buffer::ReadBuffer;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo, now};
 use super::signals::{Side, Signals};
-use crate::{
-    Closed, CloseCode, Event, Instant, Receiver, SendError, Sender, State, Transport,
-};
+use crate::{CloseCode, Closed, Event, Instant, Receiver, SendError, Sender, State, Transport};
 
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
@@ -97,7 +94,7 @@ impl<W> Output<W> {
     }
 
     /// Whether there is something to write, a deadline to keep, or a transport to end.
-    fn needs_care(&self) -> bool {
+    fn has_work(&self) -> bool {
         self.sender.state() != State::Open
             || self.sender.queued() > 0
             || self.unflushed
@@ -111,6 +108,10 @@ impl<W> Output<W> {
 
 impl<W: WriteIo> Output<W> {
     /// Writes until nothing waits.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "the shape of every poll function"
+    )]
     pub(super) fn poll_flush(&mut self, side: Side, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Some(error) = self.write_error() {
             return Poll::Ready(Err(error));
@@ -195,24 +196,28 @@ impl<W: WriteIo> Output<W> {
         };
         match self.sender.transport() {
             Transport::Open => Poll::Pending,
-            Transport::ShutdownWrite => {
-                if flushed {
-                    self.shut_down(cx);
+            Transport::ShutdownWrite if flushed => match self.poll_shutdown(cx) {
+                Poll::Ready(Err(_)) => {
+                    // The peer will not see the end of this side, so there is no point in waiting for its own.
+                    let _eof = self.sender.handle_eof();
+                    Poll::Ready(())
                 }
-                Poll::Pending
-            }
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            },
+            Transport::ShutdownWrite => Poll::Pending,
             Transport::Close => {
-                self.shut_down(cx);
+                let _shut_down = self.poll_shutdown(cx);
                 Poll::Ready(())
             }
         }
     }
 
-    fn shut_down(&mut self, cx: &mut Context<'_>) {
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.shut_down {
-            // If it fails there is nothing left to shut down.
-            self.shut_down = self.io.poll_shutdown(cx).is_ready();
+            ready!(self.io.poll_shutdown(cx))?;
+            self.shut_down = true;
         }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -254,10 +259,10 @@ impl<I: ReadIo + WriteIo> Link for Output<I> {
     }
 
     fn needs_care(&mut self) -> bool {
-        Output::needs_care(self)
+        self.has_work()
     }
 
-    fn output<T>(&mut self, access: impl FnOnce(&mut Output<I>) -> T) -> T {
+    fn output<T>(&mut self, access: impl FnOnce(&mut Self) -> T) -> T {
         access(self)
     }
 
@@ -339,7 +344,7 @@ fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), Soc
         let (ended, deadline, error) = link.output(|output| {
             let ended = output.poll_drive(cx).is_ready();
             let sender = &output.sender;
-            output.signals.set_needs_care(output.needs_care());
+            output.signals.set_needs_care(output.has_work());
             (ended, sender.poll_timeout(), sender.error())
         });
         if ended {

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::io;
 
-use crate::handshake::{AnswerError, RequestError};
+use crate::handshake::{AnswerError, RequestError, UrlError};
 use crate::{Error, HandshakeError, SendError};
 
 /// What can go wrong when a connection runs over real I/O.
@@ -12,7 +12,9 @@ use crate::{Error, HandshakeError, SendError};
 pub enum SocketError {
     /// The transport failed.
     Io(io::Error),
-    /// The request could not be made: its URL, a header or a subprotocol is not valid. Nothing was sent.
+    /// The URL is not valid. Nothing was sent.
+    Url(UrlError),
+    /// The request could not be made: a header, the origin or a subprotocol is not valid. Nothing was sent.
     Request(RequestError),
     /// The opening handshake failed.
     Handshake(HandshakeError),
@@ -27,7 +29,10 @@ pub enum SocketError {
 impl SocketError {
     /// Whether an operation of this side's was refused and the connection goes on as before.
     pub fn is_misuse(&self) -> bool {
-        matches!(self, Self::Request(_) | Self::Answer(_) | Self::Send(_))
+        matches!(
+            self,
+            Self::Url(_) | Self::Request(_) | Self::Answer(_) | Self::Send(_)
+        )
     }
 }
 
@@ -35,6 +40,7 @@ impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
+            Self::Url(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Answer(error) => error.fmt(f),
@@ -48,6 +54,7 @@ impl core::error::Error for SocketError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Io(error) => Some(error),
+            Self::Url(error) => Some(error),
             Self::Request(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Answer(error) => Some(error),
@@ -60,6 +67,12 @@ impl core::error::Error for SocketError {
 impl From<io::Error> for SocketError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<UrlError> for SocketError {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
     }
 }
 

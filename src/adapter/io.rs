@@ -29,11 +29,7 @@ pub trait WriteIo {
     /// # Errors
     ///
     /// As [`ReadIo::poll_read`].
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<Result<usize>>;
+    fn poll_write(&mut self, cx: &mut Context<'_>, buffers: &[IoSlice<'_>]) -> Poll<Result<usize>>;
 
     /// Sends what the transport itself buffers, as TLS does.
     ///

@@ -1,8 +1,9 @@
 //! What the two tasks of one connection tell each other.
 
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::Waker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::Wake;
 
 /// Which task waits: a connection may be used from one that receives and one that sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -81,7 +81,7 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
     ///
     /// As [`WebSocket::recv`](super::WebSocket::recv).
     pub async fn recv_event(&mut self) -> Result<Option<Event<'static>>, SocketError> {
-        self.recv_with(Event::into_owned).await
+        self.recv_with(|event| event.into_owned()).await
     }
 
     /// As [`WebSocket::recv_with`](super::WebSocket::recv_with), and as cancel safe.
@@ -161,7 +161,7 @@ impl<W: WriteIo> SendHalf<W> {
     }
 
     async fn queue(
-        &mut self,
+        &self,
         mut attempt: impl FnMut(&mut Sender) -> Result<(), crate::SendError>,
     ) -> Result<(), SocketError> {
         poll_fn(|cx| self.shared.output().poll_queue(cx, &mut attempt)).await

@@ -1,7 +1,6 @@
 //! The server's side of the opening handshake over I/O.
 
 use core::future::poll_fn;
-use core::task::{Context, Poll, ready};
 
 use super::buffer::ReadBuffer;
 use super::connect::{Exchange, exchange, finish};
@@ -133,7 +132,7 @@ impl Exchange for ServerHandshake {
         Self::handle_timeout(self, now)
     }
 
-    fn handle_eof(&mut self) -> HandshakeError {
+    fn handle_eof(&mut self) -> Result<(), HandshakeError> {
         Self::handle_eof(self)
     }
 }

@@ -8,8 +8,8 @@ use super::buffer::ReadBuffer;
 use super::driver::{Inlet, Output, outcome, poll_event};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
-use super::split::{ReceiveHalf, SendHalf, split};
 use super::signals::Side;
+use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
     CloseCode, Closed, Connection, Event, Kind, Message, Negotiated, Payload, SendError, Sender,
     State, Unsent,
@@ -172,7 +172,12 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
             let mut handle = Some(|_: &mut Output<I>, event: Event<'_>| {
                 event.into_message().ok().map(Message::into_owned)
             });
-            match ready!(poll_event(&mut self.inlet, &mut self.output, cx, &mut handle))? {
+            match ready!(poll_event(
+                &mut self.inlet,
+                &mut self.output,
+                cx,
+                &mut handle
+            ))? {
                 Some(None) => {}
                 Some(Some(message)) => return Poll::Ready(Ok(Some(message))),
                 None => return Poll::Ready(Ok(None)),
@@ -197,7 +202,11 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// As [`send`](Self::send).
     pub async fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
         let mut message = Some(message.into());
-        poll_fn(|cx| self.output.poll_queue(cx, |sender| queue(sender, &mut message))).await
+        poll_fn(|cx| {
+            self.output
+                .poll_queue(cx, |sender| queue(sender, &mut message))
+        })
+        .await
     }
 
     /// Writes until nothing waits.

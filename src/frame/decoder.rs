@@ -167,3 +167,259 @@ impl Decoder {
         self.mask = header.mask.map(Mask::new);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frame::OpCode;
+
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    type Frames = Vec<(Header, Vec<u8>)>;
+
+    /// The frames of all pieces, and the error with the number of bytes consumed before it.
+    fn decode<'a>(
+        rules: Rules,
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        fused: bool,
+    ) -> (Frames, Option<(ProtocolError, usize)>) {
+        let mut decoder = Decoder::new(rules);
+        let mut frames = Frames::new();
+        let mut before = 0;
+        for piece in pieces {
+            let mut piece = piece.to_vec();
+            let mut input = Input::new(&mut piece);
+            while !input.is_empty() {
+                if decoder.remaining() == 0 {
+                    match decoder.header(&mut input) {
+                        Ok(Some(header)) => frames.push((header, Vec::new())),
+                        Ok(None) => assert!(input.is_empty()),
+                        Err(error) => {
+                            let consumed = before + input.consumed();
+                            // Sticky, and nothing more is consumed.
+                            assert_eq!(decoder.header(&mut input), Err(error));
+                            assert_eq!(before + input.consumed(), consumed);
+                            return (frames, Some((error, consumed)));
+                        }
+                    }
+                }
+                let Some((_, payload)) = frames.last_mut() else {
+                    continue;
+                };
+                if fused {
+                    let (part, mask) = decoder.payload_masked(&mut input);
+                    let start = payload.len();
+                    payload.resize(start + part.len(), 0);
+                    match mask {
+                        Some(mut mask) => mask.copy(part, &mut payload[start..]),
+                        None => payload[start..].copy_from_slice(part),
+                    }
+                } else {
+                    payload.extend_from_slice(decoder.payload(&mut input));
+                }
+            }
+            before += piece.len();
+        }
+        (frames, None)
+    }
+
+    fn wire(frames: &Frames) -> Vec<u8> {
+        let mut wire = Vec::new();
+        for (header, payload) in frames {
+            wire.extend_from_slice(&header.encode());
+            let start = wire.len();
+            wire.extend_from_slice(payload);
+            if let Some(key) = header.mask {
+                Mask::new(key).apply(&mut wire[start..]);
+            }
+        }
+        wire
+    }
+
+    fn frame(opcode: OpCode, payload: &[u8]) -> (Header, Vec<u8>) {
+        let header = Header::new(opcode, payload.len() as u64).with_mask(KEY);
+        (header, payload.to_vec())
+    }
+
+    #[test]
+    fn f_02_masked_hello() {
+        let bytes = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+        assert_eq!(wire(&vec![frame(OpCode::Text, b"Hello")]), bytes);
+        let (frames, error) = decode(Rules::server(), [&bytes[..]], false);
+        assert_eq!(frames, [frame(OpCode::Text, b"Hello")]);
+        assert_eq!(error, None);
+    }
+
+    #[test]
+    fn f_04_f_43_every_split_of_every_header_size() {
+        let frames: Frames = [0, 5, 126, 300, 65536]
+            .into_iter()
+            .flat_map(|len| {
+                let payload = vec![0x5a; len];
+                let masked = Header::new(OpCode::Binary, len as u64).with_mask(KEY);
+                let plain = Header::new(OpCode::Binary, len as u64);
+                [(masked, payload.clone()), (plain, payload)]
+            })
+            .collect();
+        for frame in &frames {
+            // One frame behind it shows that the end is found.
+            let all = vec![frame.clone(), (Header::new(OpCode::Ping, 1), vec![7])];
+            let bytes = wire(&all);
+            for split in 0..bytes.len().min(40) {
+                let (front, back) = bytes.split_at(split);
+                assert_eq!(decode(Rules::any(), [front, back], false).0, all);
+            }
+            for size in [1, 2, 3, 7, 13, 14, 15] {
+                assert_eq!(decode(Rules::any(), bytes.chunks(size), true).0, all);
+            }
+        }
+    }
+
+    #[test]
+    fn m_02_phase_survives_every_split() {
+        let payload: Vec<u8> = (0..68).collect();
+        for len in 0..68 {
+            let all = vec![frame(OpCode::Binary, &payload[..len])];
+            let bytes = wire(&all);
+            for first in 0..=bytes.len() {
+                for second in first..=bytes.len() {
+                    let pieces = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                    assert_eq!(decode(Rules::server(), pieces, false).0, all);
+                    assert_eq!(decode(Rules::server(), pieces, true).0, all);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn f_12_lengths_beyond_the_address_space() {
+        let len = (1 << 63) - 1;
+        let mut bytes = Header::new(OpCode::Binary, len).encode().to_vec();
+        bytes.extend_from_slice(b"abc");
+        let mut input = Input::new(&mut bytes);
+        let mut decoder = Decoder::new(Rules::client());
+        assert_eq!(decoder.header(&mut input).unwrap().unwrap().len, len);
+        assert_eq!(decoder.payload(&mut input), b"abc");
+        assert_eq!(decoder.remaining(), len - 3);
+    }
+
+    #[test]
+    fn f_20_an_error_is_sticky_and_knows_its_byte() {
+        let good = wire(&vec![frame(OpCode::Text, b"ok")]);
+        for (bad, error, at) in [
+            (&b"\x83\x80"[..], ProtocolError::ReservedOpcode, 1),
+            (b"\x81\x05Hello", ProtocolError::Unmasked, 2),
+            (b"\x82\xff\x80\0\0\0\0", ProtocolError::LengthMsb, 3),
+            (b"\x82\xfe\0\x7d", ProtocolError::NonMinimalLength, 4),
+            (
+                b"\x82\xff\0\0\0\0\0\0\xff\xffmask",
+                ProtocolError::NonMinimalLength,
+                8,
+            ),
+        ] {
+            let bytes = [&good[..], bad].concat();
+            let expected = (
+                vec![frame(OpCode::Text, b"ok")],
+                Some((error, good.len() + at)),
+            );
+            for size in 1..=bytes.len() {
+                let result = decode(Rules::server(), bytes.chunks(size), false);
+                assert_eq!(result, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn f_44_empty_input_changes_nothing() {
+        let bytes = wire(&vec![frame(OpCode::Text, b"Hello")]);
+        let pieces = bytes.chunks(1).flat_map(|byte| [&[][..], byte, &[]]);
+        let mut decoder = Decoder::new(Rules::server());
+        assert_eq!(decoder.header(&mut Input::new(&mut [])), Ok(None));
+        assert!(decoder.payload(&mut Input::new(&mut [])).is_empty());
+        let (frames, error) = decode(Rules::server(), pieces, false);
+        assert_eq!((frames.len(), error), (1, None));
+    }
+
+    #[test]
+    fn a_header_inside_a_payload_is_none_and_consumes_nothing() {
+        let mut bytes = wire(&vec![frame(OpCode::Text, b"Hello")]);
+        let mut input = Input::new(&mut bytes);
+        let mut decoder = Decoder::new(Rules::server());
+        assert!(decoder.header(&mut input).unwrap().is_some());
+        assert_eq!(decoder.header(&mut input), Ok(None));
+        assert_eq!((input.consumed(), decoder.remaining()), (6, 5));
+        assert_eq!(decoder.payload(&mut input), b"Hello");
+    }
+
+    #[test]
+    fn a_payload_read_into_its_place() {
+        let bytes = wire(&vec![frame(OpCode::Text, b"Hello, world")]);
+        let (read, rest) = bytes.split_at(8);
+        let mut read = read.to_vec();
+        let mut input = Input::new(&mut read);
+        let mut decoder = Decoder::new(Rules::server());
+        decoder.header(&mut input).unwrap();
+        let mut message = decoder.payload(&mut input).to_vec();
+        let start = message.len();
+        message.extend_from_slice(rest);
+        decoder.payload(&mut Input::new(&mut message[start..]));
+        assert_eq!(message, b"Hello, world");
+        assert_eq!(decoder.remaining(), 0);
+    }
+
+    #[test]
+    fn size() {
+        assert!(size_of::<Decoder>() <= 40);
+    }
+
+    fn any_frames() -> impl Strategy<Value = Frames> {
+        let frame = (
+            prop::sample::select(vec![OpCode::Text, OpCode::Continuation, OpCode::Ping]),
+            any::<Option<[u8; 4]>>(),
+            prop_oneof![0..10usize, 120..130usize, 0..400usize],
+        );
+        let frame = frame.prop_map(|(opcode, mask, len)| {
+            let len = if opcode.is_control() { len % 126 } else { len };
+            let mut header = Header::new(opcode, len as u64);
+            header.mask = mask;
+            (header, (0..=250).cycle().take(len).collect())
+        });
+        prop::collection::vec(frame, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn any_pieces_give_the_same_frames(frames in any_frames(), cuts: Vec<u8>, fused: bool) {
+            let bytes = wire(&frames);
+            prop_assert_eq!(&decode(Rules::any(), [&bytes[..]], fused).0, &frames);
+            prop_assert_eq!(&decode(Rules::any(), cut(&bytes, &cuts), fused).0, &frames);
+        }
+
+        #[test]
+        fn any_bytes_give_the_same_in_any_pieces(
+            bytes in prop::collection::vec(prop_oneof![any::<u8>(), Just(0x81), Just(0)], 0..200),
+            cuts: Vec<u8>,
+        ) {
+            for rules in [Rules::server(), Rules::client(), Rules::any().with_rsv(7)] {
+                let whole = decode(rules, [&bytes[..]], false);
+                prop_assert_eq!(decode(rules, cut(&bytes, &cuts), true), whole);
+            }
+        }
+    }
+
+    fn cut<'a>(mut bytes: &'a [u8], cuts: &[u8]) -> Vec<&'a [u8]> {
+        let mut pieces = Vec::new();
+        for &cut in cuts {
+            let (front, back) = bytes.split_at(bytes.len().min(cut.into()));
+            pieces.push(front);
+            bytes = back;
+        }
+        pieces.push(bytes);
+        pieces
+    }
+}

@@ -48,8 +48,8 @@ impl Encoder {
 
     /// Starts a frame, and returns the bytes to write in front of its payload.
     ///
-    /// Only call it when [`remaining`](Self::remaining) is 0: the reader takes the rest of a payload
-    /// that is left unfinished from whatever follows.
+    /// Only call it when [`remaining`](Self::remaining) is 0: the reader would take the rest of an
+    /// unfinished payload from whatever follows.
     ///
     /// # Errors
     /// The rule of the reader that the header breaks: see [`Header::check`]. Nothing changes then.
@@ -103,5 +103,96 @@ impl Encoder {
         let count = usize::try_from(self.remaining).map_or(count, |rest| count.min(rest));
         self.remaining -= count as u64;
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::frame::OpCode;
+
+    const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+    #[test]
+    fn rfc6455_5_7_examples() {
+        let mut server = Encoder::new(Rules::client());
+        let header = server.header(&Header::new(OpCode::Text, 5)).unwrap();
+        assert_eq!(*header, [0x81, 0x05]);
+        assert_eq!(server.payload(&mut b"Hello".to_vec()), b"Hello");
+
+        let mut client = Encoder::new(Rules::server());
+        let header = Header::new(OpCode::Pong, 5).with_mask(KEY);
+        let header = client.header(&header).unwrap();
+        assert_eq!(*header, [0x8a, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
+        let mut wire = [0; 5];
+        assert_eq!(client.copy(b"Hello", &mut wire), 5);
+        assert_eq!(wire, [0x7f, 0x9f, 0x4d, 0x51, 0x58]);
+        assert_eq!(client.remaining(), 0);
+    }
+
+    #[test]
+    fn the_rules_of_the_reader() {
+        let text = Header::new(OpCode::Text, 5);
+        for (rules, header, error) in [
+            (Rules::server(), text, ProtocolError::Unmasked),
+            (Rules::client(), text.with_mask(KEY), ProtocolError::Masked),
+            (
+                Rules::client(),
+                text.with_rsv(Header::RSV1),
+                ProtocolError::ReservedBits,
+            ),
+            (
+                Rules::client(),
+                Header::new(OpCode::Ping, 126),
+                ProtocolError::ControlTooLong,
+            ),
+            (
+                Rules::client(),
+                Header::new(OpCode::Ping, 0).with_fin(false),
+                ProtocolError::FragmentedControl,
+            ),
+        ] {
+            let mut encoder = Encoder::new(rules);
+            assert_eq!(encoder.header(&header).unwrap_err(), error);
+            assert_eq!(encoder.remaining(), 0);
+        }
+    }
+
+    #[test]
+    fn pieces_stop_at_the_end_of_the_payload() {
+        for (first, second) in [(0, 20), (1, 20), (9, 1), (10, 10), (15, 5)] {
+            let mut whole = *b"0123456789";
+            Mask::new(KEY).apply(&mut whole);
+
+            let mut encoder = Encoder::new(Rules::server());
+            let header = Header::new(OpCode::Binary, 10).with_mask(KEY);
+            encoder.header(&header).unwrap();
+            let mut source = b"0123456789beyond the end".to_vec();
+            let (front, back) = source.split_at_mut(first);
+            let front = encoder.payload(front).to_vec();
+            let count = back.len().min(second);
+            let mut copied = vec![0; count];
+            let count = encoder.copy(&back[..count], &mut copied);
+            assert_eq!([&front, &copied[..count]].concat(), whole);
+            assert_eq!(encoder.remaining(), 0);
+            assert!(encoder.payload(&mut [1]).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unmasked_payload_is_only_copied() {
+        let mut encoder = Encoder::new(Rules::client());
+        encoder.header(&Header::new(OpCode::Text, 5)).unwrap();
+        let mut wire = [0; 3];
+        assert_eq!(encoder.copy(b"Hello", &mut wire), 3);
+        assert_eq!(wire, *b"Hel");
+        assert_eq!(encoder.remaining(), 2);
+    }
+
+    #[test]
+    fn size() {
+        assert!(size_of::<Encoder>() <= 16);
     }
 }

@@ -18,5 +18,5 @@ mod rules;
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use header::{Header, HeaderBytes};
-pub use opcode::OpCode;
+pub use opcode::{MAX_CONTROL_PAYLOAD, OpCode};
 pub use rules::{Masking, Rules};

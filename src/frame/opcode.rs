@@ -1,5 +1,8 @@
 //! What a frame is for.
 
+/// The most bytes of payload in a control frame (RFC 6455 section 5.5).
+pub const MAX_CONTROL_PAYLOAD: u64 = 125;
+
 /// What a frame is for (RFC 6455 sections 5.2 and 11.8).
 ///
 /// ```
@@ -45,7 +48,7 @@ impl OpCode {
         })
     }
 
-    /// Whether it is a control frame: never fragmented, and with a payload of at most 125 bytes
+    /// Whether it is a control frame: never fragmented, at most [`MAX_CONTROL_PAYLOAD`] bytes
     /// (RFC 6455 section 5.5).
     #[inline]
     pub const fn is_control(self) -> bool {

@@ -1,6 +1,6 @@
 //! What a receiver demands of every frame header.
 
-use super::{Header, OpCode};
+use super::opcode::{MAX_CONTROL_PAYLOAD, OpCode};
 use crate::error::ProtocolError;
 
 /// What a receiver demands of every frame header (RFC 6455 sections 5.1, 5.2, 5.4 and 5.5).
@@ -47,7 +47,8 @@ impl Rules {
         Self::new(Masking::Any)
     }
 
-    /// Sets which reserved bits a frame may have: [`Header::RSV1`] and so on, combined with `|`.
+    /// Sets which reserved bits a frame may have, such as [`Header::RSV1`](super::Header::RSV1);
+    /// combine them with `|`.
     ///
     /// They may be set on the first frame of a message only. On a continuation or control frame
     /// they are always refused, as RFC 7692 section 6.1 has it.
@@ -106,7 +107,7 @@ impl Rules {
             Masking::Required | Masking::Forbidden | Masking::Any => {}
         }
         // 6455-5.5-01
-        if opcode.is_control() && len > Header::MAX_CONTROL_PAYLOAD {
+        if opcode.is_control() && len > MAX_CONTROL_PAYLOAD {
             return Err(ProtocolError::ControlTooLong);
         }
         Ok(())

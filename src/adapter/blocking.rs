@@ -1,0 +1,477 @@
+//! WebSocket connections over blocking streams.
+//!
+//! [`Stream`] is what they need: `Read`, `Write` and timeouts. TCP and Unix sockets have it; [`Untimed`] gives it to
+//! everything else. The streams must be in blocking mode.
+//!
+//! ```
+//! use std::net::TcpListener;
+//! use sockeye::{Config, blocking};
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let url = format!("ws://{}/", listener.local_addr()?);
+//!
+//! let server = std::thread::spawn(move || {
+//!     let (stream, _) = listener.accept()?;
+//!     let mut ws = blocking::accept(stream, &Config::new())?;
+//!     while let Some(message) = ws.recv()? {
+//!         ws.send(message)?;
+//!     }
+//!     Ok::<_, sockeye::SocketError>(())
+//! });
+//!
+//! let mut ws = blocking::connect(&url)?;
+//! ws.send("hello")?;
+//! let echo = ws.recv()?.expect("a message");
+//! assert_eq!(echo.as_text(), Some("hello"));
+//! ws.close(sockeye::CloseCode::NORMAL, "done")?;
+//! server.join().unwrap()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod stream;
+
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+
+use super::connect::{client as run_client, plain_address};
+use super::io::now;
+use super::{SocketError, split, upgrade, websocket};
+use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
+use crate::{
+    CloseCode, Closed, Config, Connection, Event, HandshakeError, Instant, Kind, Message,
+    Negotiated, Payload, Sender, State,
+};
+
+pub use stream::{BlockingIo, Stream, Untimed};
+
+/// Runs a future whose transport blocks. It is pending only when a wait was cut short, so it is polled again at once.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        // Another thread may wait for the lock that this one has just released.
+        std::thread::yield_now();
+    }
+}
+
+/// Connects to a `ws://` URL with the default settings.
+///
+/// # Errors
+///
+/// As [`connect_with`].
+pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, SocketError> {
+    let request = ClientRequest::new(url)?;
+    let (ws, _) = connect_with(&request, &Config::new())?;
+    Ok(ws)
+}
+
+/// Connects to where a request is addressed, without Nagle's delay, within
+/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake); the system's name lookup may take longer.
+///
+/// The server's answer comes along, for its headers.
+///
+/// # Errors
+///
+/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://` (make the TLS
+/// connection and use [`client`]) or the transport fails; [`SocketError::Handshake`] if the server refuses, breaks the
+/// protocol, or takes too long.
+pub fn connect_with(
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<(WebSocket<TcpStream>, Response), SocketError> {
+    let started = now();
+    let deadline = config
+        .timeouts()
+        .handshake()
+        .map(|timeout| started + timeout);
+    let stream = connect_tcp(plain_address(request)?, deadline)?;
+    stream.set_nodelay(true)?;
+    let (ws, response) = block_on(run_client(
+        BlockingIo::new(stream),
+        request,
+        config,
+        started,
+    ))?;
+    Ok((WebSocket(ws), response))
+}
+
+/// Tries the addresses of a host one after the other.
+fn connect_tcp(address: (&str, u16), deadline: Option<Instant>) -> Result<TcpStream, SocketError> {
+    let Some(deadline) = deadline else {
+        return Ok(TcpStream::connect(address)?);
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in address.to_socket_addrs()? {
+        let left = deadline.saturating_duration_since(now());
+        if left == Duration::ZERO {
+            return Err(HandshakeError::Timeout.into());
+        }
+        match TcpStream::connect_timeout(&address, left) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    if last.kind() == io::ErrorKind::TimedOut {
+        return Err(HandshakeError::Timeout.into());
+    }
+    Err(last.into())
+}
+
+/// Does a client's opening handshake over a transport that is connected, such as a TLS stream.
+///
+/// # Errors
+///
+/// As [`connect_with`].
+pub fn client<S: Stream>(
+    stream: S,
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<(WebSocket<S>, Response), SocketError> {
+    let (ws, response) = block_on(run_client(BlockingIo::new(stream), request, config, now()))?;
+    Ok((WebSocket(ws), response))
+}
+
+/// Does a server's opening handshake, accepting every valid request.
+///
+/// Use [`Upgrade`] to decide by the request.
+///
+/// # Errors
+///
+/// As [`Upgrade::receive`].
+pub fn accept<S: Stream>(stream: S, config: &Config) -> Result<WebSocket<S>, SocketError> {
+    Upgrade::receive(stream, config)?.accept(Acceptance::new())
+}
+
+/// A client's request, to be accepted or rejected. As [`sockeye::Upgrade`](crate::Upgrade).
+#[derive(Debug)]
+pub struct Upgrade<S>(upgrade::Upgrade<BlockingIo<S>>);
+
+impl<S: Stream> Upgrade<S> {
+    /// As [`sockeye::Upgrade::receive`](crate::Upgrade::receive).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn receive(stream: S, config: &Config) -> Result<Self, SocketError> {
+        block_on(upgrade::Upgrade::receive(BlockingIo::new(stream), config)).map(Self)
+    }
+
+    /// As [`sockeye::Upgrade::receive_any`](crate::Upgrade::receive_any).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn receive_any(stream: S, config: &Config) -> Result<Self, SocketError> {
+        let upgrade = upgrade::Upgrade::receive_any(BlockingIo::new(stream), config);
+        block_on(upgrade).map(Self)
+    }
+
+    /// The request.
+    pub fn request(&self) -> &Request {
+        self.0.request()
+    }
+
+    /// As [`sockeye::Upgrade::accept`](crate::Upgrade::accept).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn accept(self, acceptance: Acceptance) -> Result<WebSocket<S>, SocketError> {
+        block_on(self.0.accept(acceptance)).map(WebSocket)
+    }
+
+    /// As [`sockeye::Upgrade::reject`](crate::Upgrade::reject).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn reject(self, refusal: Refusal) -> Result<(), SocketError> {
+        block_on(self.0.reject(refusal))
+    }
+}
+
+/// A WebSocket connection over a blocking stream. As [`sockeye::WebSocket`](crate::WebSocket), but its methods block.
+#[derive(Debug)]
+pub struct WebSocket<S>(websocket::WebSocket<BlockingIo<S>>);
+
+impl<S> WebSocket<S> {
+    /// As [`sockeye::WebSocket::new`](crate::WebSocket::new).
+    pub fn new(stream: S, connection: Connection, leftover: &[u8]) -> Self {
+        let io = BlockingIo::new(stream);
+        Self(websocket::WebSocket::new(io, connection, leftover))
+    }
+
+    /// What the opening handshake settled.
+    pub fn negotiated(&self) -> &Negotiated {
+        self.0.negotiated()
+    }
+
+    /// How far the connection is.
+    pub fn state(&self) -> State {
+        self.0.state()
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.0.closed()
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.0.queued()
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &S {
+        self.0.io().stream()
+    }
+
+    /// The stream, without finishing anything.
+    pub fn into_stream(self) -> S {
+        self.0.into_io().into_stream()
+    }
+}
+
+impl<S: Stream> WebSocket<S> {
+    /// As [`sockeye::WebSocket::recv`](crate::WebSocket::recv).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
+        block_on(self.0.recv())
+    }
+
+    /// As [`sockeye::WebSocket::recv_event`](crate::WebSocket::recv_event).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv_event(&mut self) -> Result<Option<Event<'static>>, SocketError> {
+        block_on(self.0.recv_event())
+    }
+
+    /// As [`sockeye::WebSocket::recv_with`](crate::WebSocket::recv_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv_with<T>(
+        &mut self,
+        handle: impl FnOnce(Event<'_>, &mut Sender) -> T,
+    ) -> Result<Option<T>, SocketError> {
+        block_on(self.0.recv_with(handle))
+    }
+
+    /// As [`sockeye::WebSocket::send`](crate::WebSocket::send).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        block_on(self.0.send(message))
+    }
+
+    /// As [`sockeye::WebSocket::feed`](crate::WebSocket::feed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        block_on(self.0.feed(message))
+    }
+
+    /// As [`sockeye::WebSocket::flush`](crate::WebSocket::flush).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn flush(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.flush())
+    }
+
+    /// As [`sockeye::WebSocket::send_fragment`](crate::WebSocket::send_fragment).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_fragment<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.send_fragment(kind, payload, fin))
+    }
+
+    /// As [`sockeye::WebSocket::ping`](crate::WebSocket::ping).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
+        block_on(self.0.ping(payload))
+    }
+
+    /// As [`sockeye::WebSocket::close`](crate::WebSocket::close).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed, SocketError> {
+        block_on(self.0.close(code, reason))
+    }
+}
+
+impl WebSocket<TcpStream> {
+    /// The receiving and the sending half, for two threads.
+    ///
+    /// # Errors
+    ///
+    /// The socket could not be duplicated. The connection is lost.
+    pub fn split(self) -> io::Result<(ReceiveHalf<TcpStream>, SendHalf<TcpStream>)> {
+        let second = self.stream().try_clone()?;
+        Ok(self.split_with(|stream| (stream, second)))
+    }
+}
+
+impl<S> WebSocket<S> {
+    /// As `split`, for other streams: `divide` makes two of one, for reading and for writing.
+    pub fn split_with(self, divide: impl FnOnce(S) -> (S, S)) -> (ReceiveHalf<S>, SendHalf<S>) {
+        let (receive, send) = self.0.split_io(|io| {
+            let (read, write) = divide(io.into_stream());
+            (BlockingIo::shared(read), BlockingIo::shared(write))
+        });
+        (ReceiveHalf(receive), SendHalf(send))
+    }
+}
+
+/// The receiving half of a blocking [`WebSocket`]. As [`sockeye::ReceiveHalf`](crate::ReceiveHalf).
+///
+/// While it waits for input it looks up now and then, so that it meets a deadline that the other half has set.
+#[derive(Debug)]
+pub struct ReceiveHalf<S>(split::ReceiveHalf<BlockingIo<S>, BlockingIo<S>>);
+
+impl<S: Stream> ReceiveHalf<S> {
+    /// As [`sockeye::WebSocket::recv`](crate::WebSocket::recv).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
+        block_on(self.0.recv())
+    }
+
+    /// As [`sockeye::WebSocket::recv_event`](crate::WebSocket::recv_event).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv_event(&mut self) -> Result<Option<Event<'static>>, SocketError> {
+        block_on(self.0.recv_event())
+    }
+
+    /// As [`sockeye::ReceiveHalf::recv_with`](crate::ReceiveHalf::recv_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn recv_with<T>(
+        &mut self,
+        handle: impl FnOnce(Event<'_>) -> T,
+    ) -> Result<Option<T>, SocketError> {
+        block_on(self.0.recv_with(handle))
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&mut self) -> Option<Closed> {
+        self.0.closed()
+    }
+}
+
+/// The sending half of a blocking [`WebSocket`]. As [`sockeye::SendHalf`](crate::SendHalf).
+#[derive(Debug)]
+pub struct SendHalf<S>(split::SendHalf<BlockingIo<S>>);
+
+impl<S: Stream> SendHalf<S> {
+    /// As [`sockeye::WebSocket::send`](crate::WebSocket::send).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        block_on(self.0.send(message))
+    }
+
+    /// As [`sockeye::SendHalf::feed`](crate::SendHalf::feed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
+        block_on(self.0.feed(message))
+    }
+
+    /// As [`sockeye::WebSocket::flush`](crate::WebSocket::flush).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn flush(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.flush())
+    }
+
+    /// As [`sockeye::WebSocket::send_fragment`](crate::WebSocket::send_fragment).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_fragment<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.send_fragment(kind, payload, fin))
+    }
+
+    /// As [`sockeye::WebSocket::ping`](crate::WebSocket::ping).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
+        block_on(self.0.ping(payload))
+    }
+
+    /// As [`sockeye::SendHalf::close`](crate::SendHalf::close).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SocketError> {
+        block_on(self.0.close(code, reason))
+    }
+
+    /// How far the connection is.
+    pub fn state(&self) -> State {
+        self.0.state()
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.0.closed()
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.0.queued()
+    }
+}

@@ -1,0 +1,224 @@
+//! What the blocking adapter needs of a stream, and how it meets deadlines with it.
+
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{Shutdown, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+
+use crate::adapter::io::now;
+use crate::{Instant, ReadIo, WriteIo};
+
+/// While two threads share a connection, no wait is longer than this: the other thread may have set a deadline, or wait
+/// for the lock.
+const SHARED_WAIT: Duration = Duration::from_millis(50);
+
+/// A blocking stream whose waits can be bounded.
+pub trait Stream: Read + Write {
+    /// Bounds how long a read may wait. A read that took longer fails with `WouldBlock` or `TimedOut`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream.
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Bounds how long a write may wait.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream.
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Shuts down the writing side.
+    ///
+    /// # Errors
+    ///
+    /// Those of the stream. Then nobody waits for the peer to do the same.
+    fn shutdown_write(&mut self) -> io::Result<()>;
+}
+
+impl Stream for TcpStream {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        Self::set_read_timeout(self, timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        Self::set_write_timeout(self, timeout)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+#[cfg(unix)]
+impl Stream for UnixStream {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        Self::set_read_timeout(self, timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        Self::set_write_timeout(self, timeout)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.shutdown(Shutdown::Write)
+    }
+}
+
+/// Any `Read + Write` as a [`Stream`] that waits as long as it takes: deadlines are met only when it returns.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_structs, reason = "a wrapper around its one field")]
+pub struct Untimed<S>(pub S);
+
+impl<S: Read> Read for Untimed<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<S: Write> Write for Untimed<S> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.write(buffer)
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(buffers)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<S: Read + Write> Stream for Untimed<S> {
+    fn set_read_timeout(&mut self, _timeout: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_write_timeout(&mut self, _timeout: Option<Duration>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+}
+
+/// A blocking stream as the transport of the asynchronous implementation: its polls block, up to the deadline.
+#[derive(Debug)]
+pub struct BlockingIo<S> {
+    stream: S,
+    deadline: Option<Instant>,
+    /// Whether another thread uses the same connection.
+    shared: bool,
+    /// What the stream was told last.
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
+}
+
+impl<S> BlockingIo<S> {
+    pub(super) const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            deadline: None,
+            shared: false,
+            read_timeout: None,
+            write_timeout: None,
+        }
+    }
+
+    pub(super) fn shared(stream: S) -> Self {
+        let mut io = Self::new(stream);
+        io.shared = true;
+        io
+    }
+
+    pub(super) const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    pub(super) fn into_stream(self) -> S {
+        self.stream
+    }
+
+    /// How long the next call may wait.
+    fn wait(&self) -> Option<Duration> {
+        // A timeout of zero is an error to the system, and the shortest wait is as good.
+        const SHORTEST: Duration = Duration::from_millis(1);
+        let left = self
+            .deadline
+            .map(|deadline| deadline.saturating_duration_since(now()).max(SHORTEST));
+        match (left, self.shared) {
+            (Some(left), true) => Some(left.min(SHARED_WAIT)),
+            (None, true) => Some(SHARED_WAIT),
+            (left, false) => left,
+        }
+    }
+}
+
+/// A wait that was cut short is no error.
+fn to_poll<T>(result: io::Result<T>) -> Option<Poll<io::Result<T>>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::Interrupted => None,
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Some(Poll::Pending)
+        }
+        result => Some(Poll::Ready(result)),
+    }
+}
+
+impl<S: Stream> ReadIo for BlockingIo<S> {
+    fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            let wait = self.wait();
+            if self.read_timeout != wait {
+                self.stream.set_read_timeout(wait)?;
+                self.read_timeout = wait;
+            }
+            if let Some(poll) = to_poll(self.stream.read(buffer)) {
+                return poll;
+            }
+        }
+    }
+
+    fn poll_deadline(&mut self, _cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.deadline = deadline;
+        match deadline {
+            Some(deadline) if deadline <= now() => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl<S: Stream> WriteIo for BlockingIo<S> {
+    fn poll_write(
+        &mut self,
+        _cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let wait = self.wait();
+            if self.write_timeout != wait {
+                self.stream.set_write_timeout(wait)?;
+                self.write_timeout = wait;
+            }
+            if let Some(poll) = to_poll(self.stream.write_vectored(buffers)) {
+                return poll;
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(poll) = to_poll(self.stream.flush()) {
+                return poll;
+            }
+        }
+    }
+
+    fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.stream.shutdown_write())
+    }
+}

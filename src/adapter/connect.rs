@@ -1,0 +1,193 @@
+//! Opening handshakes over I/O: what both roles share, and the client's side.
+
+use core::future::poll_fn;
+use core::task::{Context, Poll, ready};
+use std::io::{self, ErrorKind, IoSlice};
+
+use bytes::{Buf, Bytes};
+
+use super::buffer::ReadBuffer;
+use super::error::SocketError;
+use super::io::{ReadIo, WriteIo, now};
+use super::websocket::WebSocket;
+use crate::handshake::{Accepted, ClientHandshake, ClientRequest, Response};
+use crate::{Config, Connection, HandshakeError, Input, Instant, RandomKeys};
+
+/// A handshake of either role.
+pub(super) trait Exchange {
+    type Output;
+
+    fn receive(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Self::Output>, HandshakeError>;
+    fn output(&mut self) -> Option<&mut Bytes>;
+    fn deadline(&self) -> Option<Instant>;
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError>;
+    fn handle_eof(&mut self) -> Result<(), HandshakeError>;
+
+    /// Writes until nothing waits.
+    fn poll_write<I: WriteIo>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(output) = self.output() {
+            let written = ready!(io.poll_write(cx, &[IoSlice::new(output)]))?;
+            if written == 0 {
+                return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+            }
+            output.advance(written);
+        }
+        io.poll_flush(cx)
+    }
+
+    /// Runs the deadline.
+    fn poll_late<I: ReadIo>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Result<(), HandshakeError> {
+        while io.poll_deadline(cx, self.deadline()).is_ready() {
+            self.handle_timeout(now())?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes and reads until the handshake has a result.
+pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
+    io: &mut I,
+    buffer: &mut ReadBuffer,
+    handshake: &mut E,
+) -> Result<E::Output, SocketError> {
+    poll_fn(|cx| {
+        loop {
+            if !buffer.is_empty() {
+                if let Some(result) = buffer.consume(|input| handshake.receive(now(), input))? {
+                    return Poll::Ready(Ok(result));
+                }
+            }
+            handshake.poll_late(io, cx)?;
+            // A server that refuses before it read the request does not take all of it.
+            let _written = handshake.poll_write(io, cx)?;
+            match buffer.fill(|bytes| read(io, cx, bytes)) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0)) => {
+                    handshake.handle_eof()?;
+                    return Poll::Ready(Err(HandshakeError::Eof.into()));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+            }
+        }
+    })
+    .await
+}
+
+fn read<I: ReadIo>(
+    io: &mut I,
+    cx: &mut Context<'_>,
+    bytes: &mut [u8],
+) -> (usize, Poll<io::Result<usize>>) {
+    let result = io.poll_read(cx, bytes);
+    let count = match &result {
+        Poll::Ready(Ok(count)) => *count,
+        Poll::Ready(Err(_)) | Poll::Pending => 0,
+    };
+    (count, result)
+}
+
+/// Ends a transport after an HTTP answer: writes it, shuts down, and reads until the peer has done the same.
+///
+/// Closing while input is unread resets the connection, and the reset can overtake the answer. The close timeout bounds
+/// it all. Errors say nothing that matters by now.
+pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
+    io: &mut I,
+    buffer: &mut ReadBuffer,
+    handshake: &mut E,
+    config: &Config,
+) {
+    let deadline = config.timeouts().close().map(|timeout| now() + timeout);
+    let mut shut_down = false;
+    poll_fn(|cx| {
+        if io.poll_deadline(cx, deadline).is_ready() {
+            return Poll::Ready(());
+        }
+        match handshake.poll_write(io, cx) {
+            Poll::Ready(Ok(())) if !shut_down => match io.poll_shutdown(cx) {
+                Poll::Ready(Ok(())) => shut_down = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => {}
+            },
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        loop {
+            buffer.consume(|input| {
+                input.take_all();
+            });
+            match buffer.fill(|bytes| read(io, cx, bytes)) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(_)) => {}
+            }
+        }
+    })
+    .await;
+}
+
+/// The client's side of the opening handshake, with masking keys and nonce from a secure generator.
+pub(super) async fn client<I: ReadIo + WriteIo>(
+    mut io: I,
+    request: &ClientRequest,
+    config: &Config,
+    started: Instant,
+) -> Result<(WebSocket<I>, Response), SocketError> {
+    let mut handshake = ClientHandshake::new(config, request, RandomKeys::nonce(), started)?;
+    let mut buffer = ReadBuffer::default();
+    let accepted = exchange(&mut io, &mut buffer, &mut handshake).await?;
+    let Accepted {
+        negotiated,
+        response,
+        ..
+    } = accepted;
+    let connection = Connection::client(config, negotiated, RandomKeys::new(), now());
+    let leftover = buffer.into_unread();
+    Ok((WebSocket::new(io, connection, &leftover), response))
+}
+
+impl Exchange for ClientHandshake {
+    type Output = Accepted;
+
+    fn receive(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Accepted>, HandshakeError> {
+        Self::receive(self, now, input)
+    }
+
+    fn output(&mut self) -> Option<&mut Bytes> {
+        self.poll_transmit()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
+        Self::handle_timeout(self, now)
+    }
+
+    fn handle_eof(&mut self) -> Result<(), HandshakeError> {
+        Self::handle_eof(self)
+    }
+}
+
+/// Where to make a TCP connection for a request, unless it is to be secured.
+pub(super) fn plain_address(request: &ClientRequest) -> Result<(&str, u16), SocketError> {
+    let url = request.url();
+    if url.is_secure() {
+        let message = "wss:// needs a TLS stream: connect one and use `client`";
+        return Err(io::Error::new(ErrorKind::Unsupported, message).into());
+    }
+    Ok((url.host(), url.port()))
+}

@@ -1,0 +1,305 @@
+//! WebSocket connections on futures-io: smol, async-std and whatever else has its traits.
+//!
+//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the TCP connection too. Timers and sockets come
+//! from `async-io`, which runs under any executor.
+//!
+//! ```
+//! use smol::net::TcpListener;
+//! use sockeye::Config;
+//!
+//! # smol::block_on(async {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let url = format!("ws://{}/", listener.local_addr()?);
+//!
+//! let server = smol::spawn(async move {
+//!     let (stream, _) = listener.accept().await?;
+//!     let mut ws = sockeye::futures::accept(stream, &Config::new()).await?;
+//!     while let Some(message) = ws.recv().await? {
+//!         ws.send(message).await?;
+//!     }
+//!     Ok::<_, sockeye::SocketError>(())
+//! });
+//!
+//! let mut ws = sockeye::futures::connect(&url).await?;
+//! ws.send("hello").await?;
+//! let echo = ws.recv().await?.expect("a message");
+//! assert_eq!(echo.as_text(), Some("hello"));
+//! ws.close(sockeye::CloseCode::NORMAL, "done").await?;
+//! server.await?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_io::Timer;
+use async_net::TcpStream;
+use futures_io::{AsyncRead, AsyncWrite};
+
+use super::connect::{client as run_client, plain_address};
+use super::io::now;
+use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
+use crate::handshake::{Acceptance, ClientRequest, Response};
+use crate::{Config, HandshakeError, Instant};
+
+/// A futures-io transport, or one half of it, with a timer.
+#[derive(Debug)]
+pub struct FuturesIo<S> {
+    stream: S,
+    timer: Option<(Instant, Timer)>,
+}
+
+impl<S> FuturesIo<S> {
+    /// Wraps a transport.
+    pub const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            timer: None,
+        }
+    }
+
+    /// The transport.
+    pub const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The transport, for settings.
+    pub const fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The transport, unwrapped.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> ReadIo for FuturesIo<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = deadline else {
+            self.timer = None;
+            return Poll::Pending;
+        };
+        let timer = match &mut self.timer {
+            Some((at, timer)) if *at == deadline => timer,
+            other => &mut other.insert((deadline, Timer::at(deadline.to_std()))).1,
+        };
+        if Pin::new(timer).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.timer = None;
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> WriteIo for FuturesIo<S> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+/// Connects to a `ws://` URL with the default settings.
+///
+/// # Errors
+///
+/// As [`connect_with`].
+pub async fn connect(url: &str) -> Result<WebSocket<FuturesIo<TcpStream>>, SocketError> {
+    let request = ClientRequest::new(url)?;
+    let (ws, _) = connect_with(&request, &Config::new()).await?;
+    Ok(ws)
+}
+
+/// Connects to where a request is addressed, without Nagle's delay, within
+/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake).
+///
+/// The server's answer comes along, for its headers.
+///
+/// # Errors
+///
+/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://` (make the TLS
+/// connection and use [`client`]) or the transport fails; [`SocketError::Handshake`] if the server refuses, breaks the
+/// protocol, or takes too long.
+pub async fn connect_with(
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<(WebSocket<FuturesIo<TcpStream>>, Response), SocketError> {
+    let started = now();
+    let deadline = config
+        .timeouts()
+        .handshake()
+        .map(|timeout| started + timeout);
+    let connecting = TcpStream::connect(plain_address(request)?);
+    let stream = before(deadline, connecting).await??;
+    stream.set_nodelay(true)?;
+    run_client(FuturesIo::new(stream), request, config, started).await
+}
+
+/// Runs a future up to a deadline.
+async fn before<F: Future>(
+    deadline: Option<Instant>,
+    future: F,
+) -> Result<F::Output, HandshakeError> {
+    let mut future = pin!(future);
+    let mut timer = deadline.map(|deadline| Timer::at(deadline.to_std()));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        match &mut timer {
+            Some(timer) => Pin::new(timer)
+                .poll(cx)
+                .map(|_| Err(HandshakeError::Timeout)),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Does a client's opening handshake over a transport that is connected, such as a TLS stream.
+///
+/// # Errors
+///
+/// As [`connect_with`].
+pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<(WebSocket<FuturesIo<S>>, Response), SocketError> {
+    run_client(FuturesIo::new(stream), request, config, now()).await
+}
+
+/// Does a server's opening handshake, accepting every valid request.
+///
+/// Use [`receive`] to decide by the request.
+///
+/// # Errors
+///
+/// As [`Upgrade::receive`].
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: &Config,
+) -> Result<WebSocket<FuturesIo<S>>, SocketError> {
+    let upgrade = receive(stream, config).await?;
+    upgrade.accept(Acceptance::new()).await
+}
+
+/// Reads a client's request, to be accepted or rejected.
+///
+/// # Errors
+///
+/// As [`Upgrade::receive`].
+pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: &Config,
+) -> Result<Upgrade<FuturesIo<S>>, SocketError> {
+    Upgrade::receive(FuturesIo::new(stream), config).await
+}
+
+/// Reads a client's request, which may be plain HTTP.
+///
+/// # Errors
+///
+/// As [`Upgrade::receive_any`].
+pub async fn receive_any<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: &Config,
+) -> Result<Upgrade<FuturesIo<S>>, SocketError> {
+    Upgrade::receive_any(FuturesIo::new(stream), config).await
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<FuturesIo<S>> {
+    /// The receiving and the sending half, for two tasks. They lock the transport for each read and each write.
+    pub fn split(
+        self,
+    ) -> (
+        ReceiveHalf<FuturesIo<SharedStream<S>>, FuturesIo<SharedStream<S>>>,
+        SendHalf<FuturesIo<SharedStream<S>>>,
+    ) {
+        self.split_with(|stream| {
+            let shared = SharedStream(Arc::new(Mutex::new(stream)));
+            (SharedStream(Arc::clone(&shared.0)), shared)
+        })
+    }
+}
+
+impl<S> WebSocket<FuturesIo<S>> {
+    /// As `split`, with a transport that knows better how to be divided: an `async_net::TcpStream` can be cloned.
+    pub fn split_with<R, W>(
+        self,
+        divide: impl FnOnce(S) -> (R, W),
+    ) -> (
+        ReceiveHalf<FuturesIo<R>, FuturesIo<W>>,
+        SendHalf<FuturesIo<W>>,
+    ) {
+        self.split_io(|io| {
+            let (read, write) = divide(io.stream);
+            (FuturesIo::new(read), FuturesIo::new(write))
+        })
+    }
+}
+
+/// One half of a transport that cannot be divided.
+#[derive(Debug)]
+pub struct SharedStream<S>(Arc<Mutex<S>>);
+
+impl<S> SharedStream<S> {
+    fn lock(&self) -> MutexGuard<'_, S> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for SharedStream<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.lock()).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for SharedStream<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.lock()).poll_write(cx, buffer)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.lock()).poll_write_vectored(cx, buffers)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_close(cx)
+    }
+}

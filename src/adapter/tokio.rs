@@ -1,0 +1,239 @@
+//! WebSocket connections on tokio.
+//!
+//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the TCP connection too.
+//!
+//! ```
+//! use sockeye::Config;
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let url = format!("ws://{}/", listener.local_addr()?);
+//!
+//! tokio::spawn(async move {
+//!     let (stream, _) = listener.accept().await?;
+//!     let mut ws = sockeye::tokio::accept(stream, &Config::new()).await?;
+//!     while let Some(message) = ws.recv().await? {
+//!         ws.send(message).await?;
+//!     }
+//!     Ok::<_, sockeye::SocketError>(())
+//! });
+//!
+//! let mut ws = sockeye::tokio::connect(&url).await?;
+//! ws.send("hello").await?;
+//! let echo = ws.recv().await?.expect("a message");
+//! assert_eq!(echo.as_text(), Some("hello"));
+//! ws.close(sockeye::CloseCode::NORMAL, "done").await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+use std::boxed::Box;
+use std::io::{self, IoSlice};
+
+use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
+use ::tokio::net::TcpStream;
+use ::tokio::time::{Sleep, sleep_until, timeout_at};
+
+use super::connect::client as run_client;
+use super::io::now;
+use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
+use crate::handshake::{Acceptance, ClientRequest, Response};
+use crate::{Config, HandshakeError, Instant};
+
+/// A tokio transport, or one half of it, with tokio's timer.
+#[derive(Debug)]
+pub struct TokioIo<S> {
+    stream: S,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> TokioIo<S> {
+    /// Wraps a transport.
+    pub const fn new(stream: S) -> Self {
+        Self {
+            stream,
+            sleep: None,
+        }
+    }
+
+    /// The transport.
+    pub const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The transport, for settings.
+    pub const fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// The transport, unwrapped.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+}
+
+impl<S: AsyncRead + Unpin> ReadIo for TokioIo<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = deadline else {
+            self.sleep = None;
+            return Poll::Pending;
+        };
+        let deadline = to_tokio(deadline);
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        ready!(sleep.as_mut().poll(cx));
+        self.sleep = None;
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncWrite + Unpin> WriteIo for TokioIo<S> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The same moment on tokio's clock, which tests may have paused.
+fn to_tokio(deadline: Instant) -> ::tokio::time::Instant {
+    ::tokio::time::Instant::from_std(deadline.to_std())
+}
+
+/// Connects to a `ws://` URL with the default settings.
+///
+/// # Errors
+///
+/// As [`connect_with`].
+pub async fn connect(url: &str) -> Result<WebSocket<TokioIo<TcpStream>>, SocketError> {
+    let request = ClientRequest::new(url)?;
+    let (ws, _) = connect_with(&request, &Config::new()).await?;
+    Ok(ws)
+}
+
+/// Connects to where a request is addressed, without Nagle's delay, within
+/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake).
+///
+/// The server's answer comes along, for its headers.
+///
+/// # Errors
+///
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS connection and use [`client`].
+/// [`SocketError::Handshake`] if the server refuses, breaks the protocol, or takes too long. [`SocketError::Io`].
+pub async fn connect_with(
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<(WebSocket<TokioIo<TcpStream>>, Response), SocketError> {
+    let started = now();
+    let address = super::connect::plain_address(request)?;
+    let connecting = TcpStream::connect(address);
+    let stream = match config.timeouts().handshake() {
+        None => connecting.await?,
+        Some(timeout) => timeout_at(to_tokio(started + timeout), connecting)
+            .await
+            .map_err(|_| HandshakeError::Timeout)??,
+    };
+    stream.set_nodelay(true)?;
+    run_client(TokioIo::new(stream), request, config, started).await
+}
+
+/// Does a client's opening handshake over a transport that is connected, such as a TLS stream.
+///
+/// # Errors
+///
+/// As [`connect_with`].
+pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<(WebSocket<TokioIo<S>>, Response), SocketError> {
+    run_client(TokioIo::new(stream), request, config, now()).await
+}
+
+/// Does a server's opening handshake, accepting every valid request.
+///
+/// Use [`Upgrade`] with [`receive`] to decide by the request.
+///
+/// # Errors
+///
+/// As [`receive`].
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: &Config,
+) -> Result<WebSocket<TokioIo<S>>, SocketError> {
+    let upgrade = receive(stream, config).await?;
+    upgrade.accept(Acceptance::new()).await
+}
+
+/// Reads a client's request, to be accepted or rejected. As [`Upgrade::receive`].
+///
+/// # Errors
+///
+/// As [`Upgrade::receive`].
+pub async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: &Config,
+) -> Result<Upgrade<TokioIo<S>>, SocketError> {
+    Upgrade::receive(TokioIo::new(stream), config).await
+}
+
+/// Reads a client's request, which may be plain HTTP. As [`Upgrade::receive_any`].
+///
+/// # Errors
+///
+/// As [`Upgrade::receive`].
+pub async fn receive_any<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    config: &Config,
+) -> Result<Upgrade<TokioIo<S>>, SocketError> {
+    Upgrade::receive_any(TokioIo::new(stream), config).await
+}
+
+impl<S: AsyncRead + AsyncWrite> WebSocket<TokioIo<S>> {
+    /// The receiving and the sending half, for two tasks.
+    pub fn split(
+        self,
+    ) -> (
+        ReceiveHalf<TokioIo<ReadHalf<S>>, TokioIo<WriteHalf<S>>>,
+        SendHalf<TokioIo<WriteHalf<S>>>,
+    ) {
+        self.split_with(::tokio::io::split)
+    }
+}
+
+impl<S> WebSocket<TokioIo<S>> {
+    /// As `split`, with a transport that knows better how to be divided: `TcpStream::into_split` needs no lock.
+    pub fn split_with<R, W>(
+        self,
+        divide: impl FnOnce(S) -> (R, W),
+    ) -> (ReceiveHalf<TokioIo<R>, TokioIo<W>>, SendHalf<TokioIo<W>>) {
+        self.split_io(|io| {
+            let (read, write) = divide(io.stream);
+            (TokioIo::new(read), TokioIo::new(write))
+        })
+    }
+}

@@ -1,0 +1,250 @@
+//! The grammar of `Sec-WebSocket-Extensions` (RFC 6455 section 9.1).
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::http::token::{is_token, is_token_byte, token_str};
+
+/// How many extensions one handshake may list. Browsers offer one or two.
+const MAX_EXTENSIONS: usize = 16;
+/// How many parameters one extension may have. The registered ones define four at most.
+const MAX_PARAMETERS: usize = 16;
+
+/// One extension with its parameters: an offer in a request, an agreement in a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Extension<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) parameters: Vec<Parameter<'a>>,
+}
+
+/// A parameter of an extension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parameter<'a> {
+    pub(crate) name: &'a str,
+    /// Without quotes and escapes: owned only if there were escapes.
+    pub(crate) value: Option<Cow<'a, str>>,
+}
+
+/// The value does not fit the grammar, or lists too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MalformedExtensions;
+
+/// Reads the list of extensions from all header lines of a handshake, in order.
+///
+/// Names and values are data only: nothing is looked up by them here (HARDENING A1.4).
+pub(crate) fn parse<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+) -> Result<Vec<Extension<'a>>, MalformedExtensions> {
+    let mut extensions = Vec::new();
+    // 6455-9.1-03, 6455-11.3.2-01, and erratum 3433 for responses: several lines are one list.
+    for line in lines {
+        let mut cursor = Cursor { rest: line };
+        loop {
+            // K16: empty members are skipped, so a list of them is no list.
+            while cursor.eat(b',') {}
+            if cursor.rest.is_empty() {
+                break;
+            }
+            if extensions.len() == MAX_EXTENSIONS {
+                return Err(MalformedExtensions);
+            }
+            extensions.push(cursor.extension()?);
+            if !cursor.rest.is_empty() && !cursor.eat(b',') {
+                return Err(MalformedExtensions);
+            }
+        }
+    }
+    Ok(extensions)
+}
+
+/// What is left of a line. Each byte is passed once; nothing goes back.
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn extension(&mut self) -> Result<Extension<'a>, MalformedExtensions> {
+        let name = self.token()?;
+        let mut parameters = Vec::new();
+        while self.eat(b';') {
+            if parameters.len() == MAX_PARAMETERS {
+                return Err(MalformedExtensions);
+            }
+            let name = self.token()?;
+            let value = if self.eat(b'=') {
+                Some(self.value()?)
+            } else {
+                None
+            };
+            parameters.push(Parameter { name, value });
+        }
+        Ok(Extension { name, parameters })
+    }
+
+    fn value(&mut self) -> Result<Cow<'a, str>, MalformedExtensions> {
+        self.skip_space();
+        let Some(quoted) = self.rest.strip_prefix(b"\"") else {
+            return self.token().map(Cow::Borrowed);
+        };
+        // 6455-4.3-03, 6455-9.1-02: what is in the quotes must be a token once the escapes are gone. So the first byte
+        // that no token has, the closing quote or not, ends the search: an unclosed string cannot cost more than that.
+        let plain = quoted
+            .iter()
+            .take_while(|byte| is_token_byte(**byte))
+            .count();
+        let (front, mut rest) = quoted.split_at(plain);
+        let mut unescaped = Vec::new();
+        while let [b'\\', byte, tail @ ..] = rest {
+            if unescaped.is_empty() {
+                unescaped.extend_from_slice(front);
+            }
+            unescaped.push(*byte);
+            let plain = tail.iter().take_while(|byte| is_token_byte(**byte)).count();
+            let (middle, tail) = tail.split_at(plain);
+            unescaped.extend_from_slice(middle);
+            rest = tail;
+        }
+        self.rest = rest.strip_prefix(b"\"").ok_or(MalformedExtensions)?;
+        self.skip_space();
+        if unescaped.is_empty() {
+            return token_str(front)
+                .map(Cow::Borrowed)
+                .ok_or(MalformedExtensions);
+        }
+        if !is_token(&unescaped) {
+            return Err(MalformedExtensions);
+        }
+        alloc::string::String::from_utf8(unescaped)
+            .map(Cow::Owned)
+            .map_err(|_| MalformedExtensions)
+    }
+
+    fn token(&mut self) -> Result<&'a str, MalformedExtensions> {
+        self.skip_space();
+        let len = self
+            .rest
+            .iter()
+            .take_while(|byte| is_token_byte(**byte))
+            .count();
+        let (token, rest) = self.rest.split_at(len);
+        self.rest = rest;
+        self.skip_space();
+        token_str(token).ok_or(MalformedExtensions)
+    }
+
+    /// Passes `byte` with the space around it, if it comes next.
+    fn eat(&mut self, byte: u8) -> bool {
+        // 6455-4.3-06: spaces around separators are allowed.
+        self.skip_space();
+        match self.rest.split_first() {
+            Some((first, rest)) if *first == byte => {
+                self.rest = rest;
+                self.skip_space();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn skip_space(&mut self) {
+        while let [b' ' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::{String, ToString};
+
+    use super::*;
+
+    fn shown(lines: &[&str]) -> Result<String, MalformedExtensions> {
+        let extensions = parse(lines.iter().map(|line| line.as_bytes()))?;
+        let mut text = String::new();
+        for extension in extensions {
+            text += extension.name;
+            for parameter in extension.parameters {
+                text += &format!(";{}", parameter.name);
+                if let Some(value) = parameter.value {
+                    text += &format!("={value}");
+                }
+            }
+            text += "|";
+        }
+        Ok(text)
+    }
+
+    #[test]
+    fn well_formed() {
+        for (lines, expected) in [
+            (&["permessage-deflate"][..], "permessage-deflate|"),
+            // X-02.
+            (
+                &[" permessage-deflate ; client_max_window_bits ", "b;c = 12"],
+                "permessage-deflate;client_max_window_bits|b;c=12|",
+            ),
+            // X-04.
+            (&[""], ""),
+            (&[",,", " , "], ""),
+            (&[",a,,b,"], "a|b|"),
+            // X-05, X-29.
+            (
+                &["x-unknown; foo=bar, __proto__"],
+                "x-unknown;foo=bar|__proto__|",
+            ),
+            // X-12, 6455-4.3-03.
+            (&[r#"a;b="9""#], "a;b=9|"),
+            (&[r#"a;b="1\0";c"#], "a;b=10;c|"),
+            (&[r#"a;b="\1\0x" , c"#], "a;b=10x|c|"),
+        ] {
+            assert_eq!(shown(lines), Ok(expected.to_string()), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn malformed() {
+        // X-03.
+        for line in [
+            ";",
+            "a;",
+            "a=",
+            "a;b=",
+            "a;=b",
+            "a;b=\"x",
+            "a;b=\"x y\"",
+            "a b",
+            "\"a\"",
+            "a;b==c",
+            "a;;b",
+            "=x",
+            "a;b=\"\"",
+            "a;b=\"a\\\"\"",
+            "a;b=\"x\"y",
+            "a;b=\"\\",
+            "é",
+            "a;b=é",
+            "a;b=\"é\"",
+            "a\0",
+        ] {
+            assert_eq!(shown(&[line]), Err(MalformedExtensions), "{line:?}");
+            assert_eq!(shown(&["ok", line]), Err(MalformedExtensions), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn floods() {
+        // X-28: the walk ends at the first excess, and at the end of an unclosed string.
+        let escapes = format!("a; b=\"{}", "\\c".repeat(4096));
+        assert_eq!(shown(&[&escapes]), Err(MalformedExtensions));
+        assert!(shown(&["a,".repeat(16).as_str()]).is_ok());
+        assert_eq!(shown(&["a,".repeat(17).as_str()]), Err(MalformedExtensions));
+        assert!(shown(&[format!("a{}", ";b".repeat(16)).as_str()]).is_ok());
+        assert_eq!(
+            shown(&[format!("a{}", ";b".repeat(17)).as_str()]),
+            Err(MalformedExtensions)
+        );
+        assert_eq!(shown(&[&" ".repeat(1 << 14)]), Ok(String::new()));
+    }
+}

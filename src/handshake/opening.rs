@@ -1,0 +1,152 @@
+//! What a client asks for.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::str::FromStr;
+
+use super::compose::{Headers, write_line};
+use super::url::Url;
+use crate::error::{Field, RequestError, UrlError};
+use crate::http::token::{is_token, is_visible};
+
+/// A client's request: the URL, and what goes into the headers. It can be kept and used for many attempts.
+///
+/// ```
+/// use sockeye::handshake::ClientRequest;
+///
+/// let request = ClientRequest::new("wss://example.com/chat")?
+///     .with_subprotocol("chat.v2")
+///     .with_subprotocol("chat.v1")
+///     .with_header("Authorization", "Bearer token");
+/// assert_eq!(request.url().port(), 443);
+/// # Ok::<(), sockeye::handshake::UrlError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRequest {
+    url: Url,
+    origin: Option<Box<str>>,
+    subprotocols: Vec<Box<str>>,
+    headers: Headers,
+}
+
+impl ClientRequest {
+    /// A request for `url` without further headers.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] if it is no WebSocket URL.
+    pub fn new(url: &str) -> Result<Self, UrlError> {
+        Url::parse(url).map(Self::from)
+    }
+
+    /// Adds a header line. Checked when the handshake starts.
+    ///
+    /// Headers that the handshake writes itself are refused: `Host`, `Origin`, `Upgrade`, `Connection`, all that start with
+    /// `Sec-WebSocket-`, and those that announce a body or expect an answer to it.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push(name, value.as_ref());
+        self
+    }
+
+    /// Offers a subprotocol; the first one is the favourite (RFC 6455 section 1.9). Checked when the handshake starts.
+    #[must_use]
+    pub fn with_subprotocol(mut self, name: &str) -> Self {
+        self.subprotocols.push(name.into());
+        self
+    }
+
+    /// Sets the `Origin`, which clients that are no browsers need not send (RFC 6455 section 4.1). Checked when the
+    /// handshake starts.
+    #[must_use]
+    pub fn with_origin(mut self, origin: &str) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Where the request goes.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The subprotocols that are offered, best first.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        self.subprotocols.iter().map(|name| &**name)
+    }
+
+    /// The head of the request.
+    pub(super) fn write(&self, key: &[u8]) -> Result<Vec<u8>, RequestError> {
+        // 6455-4.1-04: nothing is written unless everything is right.
+        self.validate()?;
+        let mut head = Vec::with_capacity(512);
+        // 6455-4.1-19, 6455-4.1-20.
+        for part in [b"GET ", self.url.target().as_bytes(), b" HTTP/1.1\r\n"] {
+            head.extend_from_slice(part);
+        }
+        // 6455-4.1-21 to 6455-4.1-24, 6455-4.1-30, 6455-4.1-31.
+        write_line(
+            &mut head,
+            Field::Host.name(),
+            self.url.host_header().as_bytes(),
+        );
+        write_line(&mut head, Field::Upgrade.name(), b"websocket");
+        write_line(&mut head, Field::Connection.name(), b"Upgrade");
+        write_line(&mut head, Field::Key.name(), key);
+        write_line(&mut head, Field::Version.name(), b"13");
+        // 6455-4.1-28, 6455-4.1-29.
+        if let Some(origin) = &self.origin {
+            write_line(&mut head, Field::Origin.name(), origin.as_bytes());
+        }
+        // 6455-4.1-32.
+        if !self.subprotocols.is_empty() {
+            let list = self.subprotocols.join(", ");
+            write_line(&mut head, Field::Protocol.name(), list.as_bytes());
+        }
+        self.headers.write(&mut head);
+        head.extend_from_slice(b"\r\n");
+        Ok(head)
+    }
+
+    fn validate(&self) -> Result<(), RequestError> {
+        // 6455-4.1-35.
+        self.headers.validate(&["Expect", "Host", "Origin"])?;
+        let mut origin = self.origin.iter();
+        if !origin.all(|origin| is_visible(origin.as_bytes())) {
+            return Err(RequestError::Origin);
+        }
+        // 6455-4.1-33.
+        for (index, name) in self.subprotocols.iter().enumerate() {
+            if !is_token(name.as_bytes()) {
+                return Err(RequestError::Protocol);
+            }
+            if self
+                .subprotocols
+                .iter()
+                .take(index)
+                .any(|other| other == name)
+            {
+                return Err(RequestError::DuplicateProtocol);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Url> for ClientRequest {
+    fn from(url: Url) -> Self {
+        Self {
+            url,
+            origin: None,
+            subprotocols: Vec::new(),
+            headers: Headers::default(),
+        }
+    }
+}
+
+impl FromStr for ClientRequest {
+    type Err = UrlError;
+
+    fn from_str(url: &str) -> Result<Self, UrlError> {
+        Self::new(url)
+    }
+}
