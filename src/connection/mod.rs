@@ -229,8 +229,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`], and [`SendError::Full`] while about four of the largest
-    /// pings and pongs wait.
+    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`], and [`SendError::Full`] while 2 KiB of pings and
+    /// pongs wait.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.ping(payload)
     }

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::event::Event;
 use super::state::{Closed, Closing, Initiator, State, Transport};
-use super::transmit::{Queue, Transmit};
+use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 use crate::config::Config;
 use crate::error::{Error, SendError, Timeout};
@@ -26,9 +26,6 @@ const CHAIN_MIN: usize = 4096;
 
 /// The payload limit of control frames (RFC 6455 section 5.5).
 const MAX_CONTROL_LEN: usize = 125;
-
-/// Waiting pings and pongs of the application's, in bytes: a few of the largest.
-const MAX_CONTROL_QUEUED: usize = 4 * (MAX_CONTROL_LEN + 6);
 
 /// The sending half of a [`Connection`](super::Connection): encodes, queues, and keeps the closing handshake and its
 /// deadline.
@@ -300,8 +297,9 @@ impl Sender {
         }
     }
 
-    /// Fails the connection: drops the data that waits and queues a Close frame with the error's code, unless one was
-    /// sent (RFC 6455 section 7.1.7).
+    /// Fails the connection: queues a Close frame with the error's code, unless one was sent (RFC 6455 section 7.1.7).
+    ///
+    /// Like every Close frame it goes behind the data that was accepted before.
     pub fn fail(&mut self, now: Instant, error: Error) {
         if self.closing.error.is_some() || self.closing.ended {
             return;
@@ -312,7 +310,6 @@ impl Sender {
         match error.close_code() {
             None => self.end(),
             Some(code) if self.closing.sent.is_none() => {
-                self.queue.drop_data();
                 self.push_close(now, code, "");
             }
             Some(_) => self.start_close_timer(now),
