@@ -110,5 +110,5 @@ fn echo(
     if let (None, Some(text)) = (&first, message.as_text()) {
         *first = Some(text.to_owned());
     }
-    sender.send(message).map_err(|unsent| unsent.error.into())
+    sender.send(message).map_err(SocketError::from)
 }

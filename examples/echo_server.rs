@@ -71,7 +71,7 @@ fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
 /// Sends an event of the peer's back to it. The event is lent by the read buffer and goes straight into the output.
 fn echo(event: Event<'_>, sender: &mut Sender) -> Result<(), SocketError> {
     match event.into_message() {
-        Ok(message) => sender.send(message).map_err(|unsent| unsent.error.into()),
+        Ok(message) => sender.send(message).map_err(SocketError::from),
         Err(_not_a_message) => Ok(()),
     }
 }

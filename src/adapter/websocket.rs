@@ -11,7 +11,7 @@ use super::signals::Side;
 use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
     CloseCode, Closed, Connection, Event, Kind, Message, Negotiated, Payload, SendError, Sender,
-    State, Unsent,
+    State,
 };
 
 /// A WebSocket connection over a transport `I`.
@@ -138,7 +138,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// # async fn echo<I: ReadIo + WriteIo>(mut ws: WebSocket<I>) -> Result<(), SocketError> {
     /// while ws
     ///     .recv_with(|event, sender| match event.into_message() {
-    ///         Ok(message) => sender.send(message).map_err(|unsent| unsent.error),
+    ///         Ok(message) => sender.send(message),
     ///         Err(_) => Ok(()),
     ///     })
     ///     .await?
@@ -256,34 +256,33 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     }
 }
 
-/// Queues a message that stays where it is if it is refused.
+/// Queues a message, which stays where it is while there is no room.
 pub(super) fn queue<'p>(
     sender: &mut Sender,
     message: &mut Option<Message<'p>>,
 ) -> Result<(), SendError> {
-    let Some(value) = message.take() else {
-        return Ok(());
-    };
-    sender.send(value).map_err(|Unsent { error, value }| {
-        *message = Some(value);
-        error
-    })
+    with_room(sender, message, |sender, message| sender.send(message))
 }
 
-/// Queues a fragment that stays where it is if it is refused.
+/// Queues a fragment, which stays where it is while there is no room.
 pub(super) fn queue_fragment<'p>(
     sender: &mut Sender,
     kind: Kind,
     payload: &mut Option<Payload<'p>>,
     fin: bool,
 ) -> Result<(), SendError> {
-    let Some(value) = payload.take() else {
-        return Ok(());
-    };
-    sender
-        .send_fragment(kind, value, fin)
-        .map_err(|Unsent { error, value }| {
-            *payload = Some(value);
-            error
-        })
+    with_room(sender, payload, |sender, payload| {
+        sender.send_fragment(kind, payload, fin)
+    })
+}
+
+fn with_room<T>(
+    sender: &mut Sender,
+    value: &mut Option<T>,
+    send: impl FnOnce(&mut Sender, T) -> Result<(), SendError>,
+) -> Result<(), SendError> {
+    if sender.state() == State::Open && !sender.has_room() {
+        return Err(SendError::Full);
+    }
+    value.take().map_or(Ok(()), |value| send(sender, value))
 }

@@ -68,14 +68,35 @@ impl Sender {
     ///
     /// As [`Connection::send`](super::Connection::send).
     #[inline]
-    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
+        self.check_send()?;
+        self.push_message(message.into());
+        Ok(())
+    }
+
+    /// Queues a message, or hands it back; see [`Connection::try_send`](super::Connection::try_send).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`](super::Connection::send).
+    pub fn try_send<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
         let message = message.into();
-        if let Err(error) = self.check_send() {
-            return Err(Unsent::new(error, message));
+        match self.check_send() {
+            Ok(()) => {
+                self.push_message(message);
+                Ok(())
+            }
+            Err(error) => Err(Unsent::new(error, message)),
         }
+    }
+
+    #[inline]
+    fn push_message(&mut self, message: Message<'_>) {
         let opcode = opcode_of(message.kind());
         self.push_data(opcode, true, message.into_payload());
-        Ok(())
     }
 
     fn check_send(&self) -> Result<(), SendError> {
@@ -107,20 +128,16 @@ impl Sender {
         kind: Kind,
         payload: impl Into<Payload<'p>>,
         fin: bool,
-    ) -> Result<(), Unsent<Payload<'p>>> {
+    ) -> Result<(), SendError> {
         let payload = payload.into();
-        match self.check_fragment(kind, &payload, fin) {
-            Err(error) => Err(Unsent::new(error, payload)),
-            Ok(outgoing) => {
-                let opcode = match self.outgoing {
-                    Some(_) => OpCode::Continuation,
-                    None => opcode_of(kind),
-                };
-                self.outgoing = (!fin).then_some(outgoing);
-                self.push_data(opcode, fin, payload);
-                Ok(())
-            }
-        }
+        let outgoing = self.check_fragment(kind, &payload, fin)?;
+        let opcode = match self.outgoing {
+            Some(_) => OpCode::Continuation,
+            None => opcode_of(kind),
+        };
+        self.outgoing = (!fin).then_some(outgoing);
+        self.push_data(opcode, fin, payload);
+        Ok(())
     }
 
     fn check_fragment(&self, kind: Kind, payload: &[u8], fin: bool) -> Result<Outgoing, SendError> {
