@@ -202,9 +202,10 @@ async fn chat(
     }
     let mut rate = Rate::default();
     let (code, reason) = loop {
-        // Receiving also writes what was fed, so a slow reader holds up nothing here. Each branch may lose the race at any
-        // time without losing anything: all three futures are cancel safe.
+        // Each branch may lose the race at any time and nothing is lost: all three futures are cancel safe. Receiving
+        // comes first because it also writes what was fed, so what is queued after it is what the network did not take.
         tokio::select! {
+            biased;
             message = ws.recv() => match message? {
                 None => return Ok(()),
                 Some(Message::Binary(_)) => break (CloseCode::UNSUPPORTED_DATA, "text only"),
@@ -404,7 +405,7 @@ header h1 { font-size: 1.1rem; overflow: hidden; text-overflow: ellipsis; white-
   overflow-wrap: anywhere; white-space: pre-wrap; }
 #log li.mine { align-self: flex-end; background: var(--mine); border-radius: 14px 4px 14px 14px; }
 #log li.note { align-self: center; background: none; color: var(--dim); font-size: .85rem; padding: 0; }
-#log b { display: block; font-size: .85rem; color: hsl(var(--hue) 45% light-dark(38%, 72%)); }
+#log b { display: block; font-size: .85rem; color: light-dark(hsl(var(--hue) 45% 38%), hsl(var(--hue) 45% 72%)); }
 #log time { float: right; margin: .3rem 0 0 .9rem; color: var(--dim); font-size: .72rem; }
 aside { border-left: 1px solid var(--line); padding: 1rem; overflow-y: auto; }
 aside h2 { font-size: .75rem; letter-spacing: .06em; text-transform: uppercase; color: var(--dim); margin-bottom: .5rem; }

@@ -249,9 +249,10 @@ impl Run {
             closed.reason(),
             if closed.clean { "clean" } else { "not clean" },
         );
-        if !closed.clean {
-            return Err("the connection did not close cleanly".into());
+        match (self.is_done(), closed.clean) {
+            (false, _) => Err("not all echoes came".into()),
+            (true, false) => Err("the connection did not close cleanly".into()),
+            (true, true) => Ok(()),
         }
-        Ok(())
     }
 }
