@@ -213,10 +213,15 @@ impl Run {
             return Ok(());
         };
         let number = self.received();
-        let sent_at = self.sent_at.pop_front();
-        let sent_at = sent_at.ok_or_else(|| format!("a message that was not sent: {echo:?}"))?;
+        let Some(sent_at) = self.sent_at.pop_front() else {
+            return Err(format!("{} bytes came that were not sent", echo.len()));
+        };
         if echo != self.message(number) {
-            return Err(format!("the echo of message {number} differs: {echo:?}"));
+            return Err(format!(
+                "the echo of message {number} differs: {} bytes of {:?}",
+                echo.len(),
+                echo.kind(),
+            ));
         }
         self.round_trips.push(sent_at.elapsed());
         Ok(())
