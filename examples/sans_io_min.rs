@@ -11,7 +11,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 
 use bytes::Buf;
 use sockeye::handshake::{Acceptance, ServerHandshake};
-use sockeye::{Closed, Config, Connection, Input, Instant, Limits, SendError, Transport};
+use sockeye::{Closed, Config, Connection, Input, Instant, Limits, Transport};
 
 fn main() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:9001")?;
@@ -53,7 +53,7 @@ fn serve(mut tcp: TcpStream) -> Result<Option<Closed>, Box<dyn Error>> {
         let mut input = Input::new(unread);
         while let Ok(Some(event)) = conn.receive(now(), &mut input) {
             if let Ok(message) = event.into_message() {
-                conn.send(message).map_err(SendError::from)?;
+                conn.send(message)?;
             }
         }
         // Out: everything that waits, then what the transport is to do.
@@ -61,7 +61,7 @@ fn serve(mut tcp: TcpStream) -> Result<Option<Closed>, Box<dyn Error>> {
         match conn.transport() {
             Transport::Close => return Ok(conn.closed()),
             Transport::ShutdownWrite => tcp.shutdown(Shutdown::Write)?,
-            Transport::Open | _ => {}
+            Transport::Open => {}
         }
         // Wait: for bytes, their end, or the deadline. Errors are in `closed`, too.
         unread = match read(&mut tcp, &mut buffer, conn.poll_timeout())? {

@@ -36,6 +36,7 @@ pub use adapter::futures;
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 pub use adapter::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
+pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Timeouts};
 pub use connection::{

@@ -9,7 +9,7 @@ use bytes::Buf;
 
 use super::buffer::ReadBuffer;
 use super::error::SocketError;
-use super::io::{ReadIo, WriteIo, now};
+use super::io::{ReadIo, WriteIo};
 use super::signals::{Side, Signals};
 use crate::{
     CloseCode, Closed, Event, Instant, Message, Receiver, SendError, Sender, State, Transport,
@@ -84,7 +84,7 @@ impl<W> Output<W> {
 
     /// Starts the closing handshake, and wakes the receiving task, which has a deadline now.
     pub(super) fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.tend(|sender| sender.close(now(), code, reason))?;
+        self.tend(|sender| sender.close(Instant::now(), code, reason))?;
         self.signals.wake_side(Side::Receive);
         Ok(())
     }
@@ -330,14 +330,16 @@ pub(super) fn poll_event<L: Link, T>(
             match buffer.consume(|input| receiver.receive(input)) {
                 Ok(Some(event)) => {
                     if matches!(event, Event::Ping(_) | Event::Close(_)) {
-                        link.output(|output| output.tend(|sender| sender.respond(now(), &event)));
+                        link.output(|output| {
+                            output.tend(|sender| sender.respond(Instant::now(), &event))
+                        });
                     }
                     let handled = handle.take().map(|handle| handle(link, event));
                     return Poll::Ready(Ok(handled));
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    link.output(|output| output.tend(|sender| sender.fail(now(), error)));
+                    link.output(|output| output.tend(|sender| sender.fail(Instant::now(), error)));
                 }
             }
         }
@@ -400,7 +402,7 @@ fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), Soc
             return Poll::Pending;
         }
         // What it returns lasts in the sender.
-        let _timeout = link.output(|output| output.sender.handle_timeout(now()));
+        let _timeout = link.output(|output| output.sender.handle_timeout(Instant::now()));
     }
 }
 

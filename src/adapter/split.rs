@@ -10,7 +10,7 @@ use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::signals::{Side, Signals};
 use super::websocket::{queue, queue_fragment};
-use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, State};
+use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, State, Unsent};
 
 /// What both halves reach.
 #[derive(Debug)]
@@ -130,11 +130,23 @@ impl<W: WriteIo> SendHalf<W> {
         self.queue(|sender| queue(sender, &mut message)).await
     }
 
+    /// As [`WebSocket::try_feed`](super::WebSocket::try_feed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_feed<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.output().sender_mut().try_send(message)
+    }
+
     /// As [`WebSocket::send_fragment`](super::WebSocket::send_fragment), and as cancel safe.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_fragment`](super::WebSocket::send_fragment).
+    /// As there.
     pub async fn send_fragment<'p>(
         &mut self,
         kind: Kind,

@@ -10,8 +10,8 @@ use super::io::{ReadIo, WriteIo};
 use super::signals::Side;
 use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
-    CloseCode, Closed, Connection, Event, Kind, Message, Negotiated, Payload, SendError, Sender,
-    State,
+    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Message, Negotiated, Payload,
+    SendError, Sender, State, Unsent,
 };
 
 /// A WebSocket connection over a transport `I`.
@@ -68,6 +68,11 @@ impl<I> WebSocket<I> {
     /// How far the connection is.
     pub fn state(&self) -> State {
         self.output.sender().state()
+    }
+
+    /// The peer's Close frame, once it came: why nothing can be sent any more.
+    pub fn peer_close(&self) -> Option<&CloseFrame> {
+        self.output.sender().peer_close()
     }
 
     /// How the connection ended, once it has.
@@ -183,6 +188,20 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
                 .poll_queue(cx, |sender| queue(sender, &mut message))
         })
         .await
+    }
+
+    /// Queues a message if there is room, without waiting and without writing.
+    ///
+    /// Whether there is room depends on what was written before: call [`flush`](Self::flush) or receive in between.
+    ///
+    /// # Errors
+    ///
+    /// The message comes back with [`SendError::Full`] or [`SendError::NotOpen`].
+    pub fn try_feed<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.output.sender_mut().try_send(message)
     }
 
     /// Writes until nothing waits.

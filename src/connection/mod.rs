@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::close::CloseCode;
+use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
 use crate::error::{Error, SendError};
 use crate::frame::Rules;
@@ -308,6 +308,11 @@ impl Connection {
     /// What the transport is to do when [`poll_transmit`](Self::poll_transmit) gives nothing.
     pub fn transport(&self) -> Transport {
         self.sender.transport()
+    }
+
+    /// The peer's Close frame, once it came.
+    pub fn peer_close(&self) -> Option<&CloseFrame> {
+        self.sender.peer_close()
     }
 
     /// How the connection ended, once its [`state`](Self::state) is [`State::Closed`].

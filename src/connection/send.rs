@@ -431,6 +431,11 @@ impl Sender {
         }
     }
 
+    /// The peer's Close frame, once it came.
+    pub fn peer_close(&self) -> Option<&CloseFrame> {
+        self.closing.received.as_ref()
+    }
+
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.closing.outcome()
