@@ -11,7 +11,9 @@ use super::buffer::ReadBuffer;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo, now};
 use super::signals::{Side, Signals};
-use crate::{CloseCode, Closed, Event, Instant, Receiver, SendError, Sender, State, Transport};
+use crate::{
+    CloseCode, Closed, Event, Instant, Message, Receiver, SendError, Sender, State, Transport,
+};
 
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
@@ -184,6 +186,15 @@ impl<W: WriteIo> Output<W> {
         }
     }
 
+    /// Makes room for a message.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        self.poll_queue(cx, |sender| match sender.has_room() {
+            true => Ok(()),
+            false => Err(SendError::Full),
+        })
+    }
+
     /// Writes, and ends what is to be ended. Ready once the connection is closed.
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let flushed = match self.poll_flush(Side::Receive, cx) {
@@ -226,6 +237,8 @@ impl<W: WriteIo> Output<W> {
 pub(super) struct Inlet {
     pub(super) receiver: Receiver,
     pub(super) buffer: ReadBuffer,
+    /// The iterator or stream of messages gave its last item.
+    pub(super) ended: bool,
 }
 
 /// How the receiving side reaches the transport and the sending side, which may be shared with another task.
@@ -271,6 +284,37 @@ impl<I: ReadIo + WriteIo> Link for Output<I> {
     }
 }
 
+/// Receives the next message, skipping other events. `None` once the closing handshake is through.
+pub(super) fn poll_message<L: Link>(
+    inlet: &mut Inlet,
+    link: &mut L,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Message<'static>>, SocketError>> {
+    loop {
+        let mut handle =
+            Some(|_: &mut L, event: Event<'_>| event.into_message().ok().map(Message::into_owned));
+        match ready!(poll_event(inlet, link, cx, &mut handle))? {
+            Some(None) => {}
+            Some(message) => return Poll::Ready(Ok(message)),
+            None => return Poll::Ready(Ok(None)),
+        }
+    }
+}
+
+/// As [`poll_message`], for iterators and streams: ends after an error, which otherwise is repeated.
+pub(super) fn poll_item<L: Link>(
+    inlet: &mut Inlet,
+    link: &mut L,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Message<'static>, SocketError>>> {
+    if inlet.ended {
+        return Poll::Ready(None);
+    }
+    let item = ready!(poll_message(inlet, link, cx)).transpose();
+    inlet.ended = !matches!(item, Some(Ok(_)));
+    Poll::Ready(item)
+}
+
 /// Receives the next event and hands it to `handle`. `None` once the closing handshake is through.
 pub(super) fn poll_event<L: Link, T>(
     inlet: &mut Inlet,
@@ -280,7 +324,9 @@ pub(super) fn poll_event<L: Link, T>(
 ) -> Poll<Result<Option<T>, SocketError>> {
     loop {
         while !inlet.buffer.is_empty() {
-            let Inlet { receiver, buffer } = &mut *inlet;
+            let Inlet {
+                receiver, buffer, ..
+            } = &mut *inlet;
             match buffer.consume(|input| receiver.receive(input)) {
                 Ok(Some(event)) => {
                     if matches!(event, Event::Ping(_) | Event::Close(_)) {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::event::Event;
 use super::state::{Closed, Closing, Initiator, State, Transport};
-use super::transmit::{Queue, Transmit};
+use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 use crate::config::Config;
 use crate::error::{Error, SendError, Timeout};
@@ -26,9 +26,6 @@ const CHAIN_MIN: usize = 4096;
 
 /// The payload limit of control frames (RFC 6455 section 5.5).
 const MAX_CONTROL_LEN: usize = 125;
-
-/// Waiting pings and pongs of the application's, in bytes: a few of the largest.
-const MAX_CONTROL_QUEUED: usize = 4 * (MAX_CONTROL_LEN + 6);
 
 /// The sending half of a [`Connection`](super::Connection): encodes, queues, and keeps the closing handshake and its
 /// deadline.
@@ -71,14 +68,35 @@ impl Sender {
     ///
     /// As [`Connection::send`](super::Connection::send).
     #[inline]
-    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
+        self.check_send()?;
+        self.push_message(message.into());
+        Ok(())
+    }
+
+    /// Queues a message, or hands it back; see [`Connection::try_send`](super::Connection::try_send).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`](super::Connection::send).
+    pub fn try_send<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
         let message = message.into();
-        if let Err(error) = self.check_send() {
-            return Err(Unsent::new(error, message));
+        match self.check_send() {
+            Ok(()) => {
+                self.push_message(message);
+                Ok(())
+            }
+            Err(error) => Err(Unsent::new(error, message)),
         }
+    }
+
+    #[inline]
+    fn push_message(&mut self, message: Message<'_>) {
         let opcode = opcode_of(message.kind());
         self.push_data(opcode, true, message.into_payload());
-        Ok(())
     }
 
     fn check_send(&self) -> Result<(), SendError> {
@@ -110,20 +128,16 @@ impl Sender {
         kind: Kind,
         payload: impl Into<Payload<'p>>,
         fin: bool,
-    ) -> Result<(), Unsent<Payload<'p>>> {
+    ) -> Result<(), SendError> {
         let payload = payload.into();
-        match self.check_fragment(kind, &payload, fin) {
-            Err(error) => Err(Unsent::new(error, payload)),
-            Ok(outgoing) => {
-                let opcode = match self.outgoing {
-                    Some(_) => OpCode::Continuation,
-                    None => opcode_of(kind),
-                };
-                self.outgoing = (!fin).then_some(outgoing);
-                self.push_data(opcode, fin, payload);
-                Ok(())
-            }
-        }
+        let outgoing = self.check_fragment(kind, &payload, fin)?;
+        let opcode = match self.outgoing {
+            Some(_) => OpCode::Continuation,
+            None => opcode_of(kind),
+        };
+        self.outgoing = (!fin).then_some(outgoing);
+        self.push_data(opcode, fin, payload);
+        Ok(())
     }
 
     fn check_fragment(&self, kind: Kind, payload: &[u8], fin: bool) -> Result<Outgoing, SendError> {
@@ -300,8 +314,9 @@ impl Sender {
         }
     }
 
-    /// Fails the connection: drops the data that waits and queues a Close frame with the error's code, unless one was
-    /// sent (RFC 6455 section 7.1.7).
+    /// Fails the connection: queues a Close frame with the error's code, unless one was sent (RFC 6455 section 7.1.7).
+    ///
+    /// Like every Close frame it goes behind the data that was accepted before.
     pub fn fail(&mut self, now: Instant, error: Error) {
         if self.closing.error.is_some() || self.closing.ended {
             return;
@@ -312,7 +327,6 @@ impl Sender {
         match error.close_code() {
             None => self.end(),
             Some(code) if self.closing.sent.is_none() => {
-                self.queue.drop_data();
                 self.push_close(now, code, "");
             }
             Some(_) => self.start_close_timer(now),

@@ -12,6 +12,10 @@ use bytes::{Buf, Bytes, BytesMut};
 /// and keeps what is written at once within the first-level cache.
 const SEGMENT_SIZE: usize = 16 * 1024;
 
+/// Waiting control frames in bytes, beyond which the application's are refused and pongs are coalesced: sixteen of the
+/// largest. One would do for RFC 6455, but a peer that sends a few pings at once expects as many pongs (Autobahn 2.10).
+pub(super) const MAX_CONTROL_QUEUED: usize = 16 * (2 + 4 + 125);
+
 /// Frames on their way out, in three lanes.
 ///
 /// Data goes in the order it was queued. Control frames overtake it at the next segment boundary, which is a frame
@@ -30,7 +34,7 @@ pub(super) struct Queue {
     mid_frame: bool,
     /// Encoded pings and pongs, oldest first, less what was sent.
     control: Vec<u8>,
-    /// Where the automatic pong starts in `control`, while nothing of it was sent.
+    /// Where the latest automatic pong starts in `control`, while nothing of it was sent.
     pong: Option<usize>,
     /// The encoded Close frame, less what was sent.
     close: Vec<u8>,
@@ -105,12 +109,17 @@ impl Queue {
         self.control.extend_from_slice(frame);
     }
 
-    /// Queues the answer to a ping. 6455-5.5.3-02: an answer that still waits is replaced, so a flood costs one pong.
+    /// Queues the answer to a ping.
+    ///
+    /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it (6455-5.5.3-02), so
+    /// the answer to the latest ping always goes out, and a flood costs no more than [`MAX_CONTROL_QUEUED`].
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if let Some(start) = self.pong {
-            // An unsent pong is whole; frames of the application's may follow it.
-            let len = self.control.get(start..).map_or(0, control_frame_len);
-            self.control.drain(start..start + len);
+            if self.control.len() + frame.len() > MAX_CONTROL_QUEUED {
+                // An unsent pong is whole; frames of the application's may follow it.
+                let len = self.control.get(start..).map_or(0, control_frame_len);
+                self.control.drain(start..start + len);
+            }
         }
         self.pong = Some(self.control.len());
         self.control.extend_from_slice(frame);
@@ -119,23 +128,6 @@ impl Queue {
     /// Queues the Close frame, behind the data.
     pub(super) fn push_close(&mut self, frame: &[u8]) {
         self.close.extend_from_slice(frame);
-    }
-
-    /// Drops the data that can be dropped: all but the rest of a frame that is sent in part.
-    pub(super) fn drop_data(&mut self) {
-        let keep = if self.mid_frame {
-            let end = self.segments.iter().position(|segment| segment.ends_frame);
-            end.map_or(self.segments.len(), |end| end + 1)
-        } else {
-            0
-        };
-        self.segments.truncate(keep);
-        self.tail = BytesMut::new();
-        self.data_len = self
-            .segments
-            .iter()
-            .map(|segment| segment.bytes.len())
-            .sum();
     }
 
     /// Drops everything: the transport is gone.

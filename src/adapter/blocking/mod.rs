@@ -30,7 +30,7 @@
 
 mod stream;
 
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -38,6 +38,7 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 
 use super::connect::{client as run_client, plain_address};
+use super::driver::poll_item;
 use super::io::now;
 use super::{SocketError, split, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
@@ -330,6 +331,16 @@ impl<S: Stream> WebSocket<S> {
     }
 }
 
+/// The messages that arrive, up to the end or the first error.
+impl<S: Stream> Iterator for WebSocket<S> {
+    type Item = Result<Message<'static>, SocketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let websocket::WebSocket { inlet, output, .. } = &mut self.0;
+        block_on(poll_fn(|cx| poll_item(inlet, output, cx)))
+    }
+}
+
 impl WebSocket<TcpStream> {
     /// The receiving and the sending half, for two threads.
     ///
@@ -393,6 +404,16 @@ impl<S: Stream> ReceiveHalf<S> {
     /// How the connection ended, once it has.
     pub fn closed(&mut self) -> Option<Closed> {
         self.0.closed()
+    }
+}
+
+/// The messages that arrive, up to the end or the first error.
+impl<S: Stream> Iterator for ReceiveHalf<S> {
+    type Item = Result<Message<'static>, SocketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let split::ReceiveHalf { inlet, link } = &mut self.0;
+        block_on(poll_fn(|cx| poll_item(inlet, link, cx)))
     }
 }
 
