@@ -52,3 +52,8 @@ pub use random::MaskKeys;
 #[cfg(feature = "rand")]
 pub use random::RandomKeys;
 pub use time::Instant;
+
+/// The examples of the recipes are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/EMBEDDING.md")]
+mod embedding {}
