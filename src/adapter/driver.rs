@@ -237,6 +237,8 @@ impl<W: WriteIo> Output<W> {
 pub(super) struct Inlet {
     pub(super) receiver: Receiver,
     pub(super) buffer: ReadBuffer,
+    /// The transport gave all that it had.
+    pub(super) eof: bool,
     /// The iterator or stream of messages gave its last item.
     pub(super) ended: bool,
 }
@@ -350,15 +352,20 @@ pub(super) fn poll_event<L: Link, T>(
                 return Poll::Ready(result.map(|()| None));
             }
         }
+        if inlet.eof {
+            return Poll::Pending;
+        }
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
             Poll::Pending if link.needs_care() => return poll_broken(link),
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.
+                inlet.eof = true;
                 let _eof = link.output(|output| output.tend(Sender::handle_eof));
             }
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => {
+                inlet.eof = true;
                 let was_open = link.output(|output| {
                     let was_open = output.sender.state() == State::Open;
                     let _eof = output.tend(Sender::handle_eof);

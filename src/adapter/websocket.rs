@@ -53,6 +53,7 @@ impl<I> WebSocket<I> {
             inlet: Inlet {
                 receiver,
                 buffer: ReadBuffer::with_unread(leftover),
+                eof: false,
                 ended: false,
             },
             output: Output::new(sender, io),

@@ -165,6 +165,8 @@ impl Connection {
     ///
     /// [`Error::Eof`] if the peer's Close frame had not come (close code 1006), or the error that failed the connection
     /// before. Spurious calls repeat the first answer.
+    ///
+    /// After the peer's Close frame, output that waits can still be written; the closing handshake counts as unclean.
     pub fn handle_eof(&mut self) -> Result<(), Error> {
         self.sender.handle_eof()
     }

@@ -339,26 +339,30 @@ impl Sender {
     ///
     /// As [`Connection::handle_eof`](super::Connection::handle_eof).
     pub fn handle_eof(&mut self) -> Result<(), Error> {
-        if !self.closing.ended {
-            if self.closing.received.is_none() && self.closing.error.is_none() {
-                self.closing.begin(Initiator::Peer);
-                self.closing.error = Some(Error::Eof);
-            }
+        self.closing.end_of_input(self.queue.is_empty());
+        if self.closing.received.is_none() && self.closing.error.is_none() {
+            self.closing.begin(Initiator::Peer);
+            self.closing.error = Some(Error::Eof);
+        }
+        if self.closing.error.is_some() || self.queue.is_empty() {
             self.end();
         }
+        // After a Close frame the peer may have shut down its writing side only, and still wait for what is queued.
         self.closing.error.map_or(Ok(()), Err)
     }
 
     fn end(&mut self) {
-        let drained = self.queue.is_empty();
-        self.closing.end(drained);
+        self.closing.end_of_input(self.queue.is_empty());
+        self.closing.end();
         self.outgoing = None;
         self.queue.clear();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.closing.deadline
+        self.closing
+            .deadline
+            .filter(|_| self.state() != State::Closed)
     }
 
     /// Acts on the deadlines that passed; see [`Connection::handle_timeout`](super::Connection::handle_timeout).
@@ -367,7 +371,7 @@ impl Sender {
     ///
     /// As [`Connection::handle_timeout`](super::Connection::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        match self.closing.deadline {
+        match self.poll_timeout() {
             Some(deadline) if deadline <= now => {}
             _ => return Ok(()),
         }
@@ -409,6 +413,9 @@ impl Sender {
 
     /// How far the connection is.
     pub fn state(&self) -> State {
+        if self.closing.eof && self.queue.is_empty() {
+            return State::Closed;
+        }
         self.closing.state()
     }
 
@@ -419,9 +426,9 @@ impl Sender {
 
     /// What the transport is to do when [`poll_transmit`](Self::poll_transmit) gives nothing.
     pub fn transport(&self) -> Transport {
-        if self.closing.ended {
+        if self.state() == State::Closed {
             Transport::Close
-        } else if self.closing.error.is_some() {
+        } else if self.closing.error.is_some() || self.closing.eof {
             Transport::ShutdownWrite
         } else if self.keys.is_none() && self.closing.is_clean() {
             // 6455-5.5.1-13: the server closes first, the client waits for it.
@@ -438,7 +445,7 @@ impl Sender {
 
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
-        self.closing.outcome()
+        (self.state() == State::Closed).then(|| self.closing.outcome())
     }
 }
 
