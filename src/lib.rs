@@ -13,7 +13,7 @@ mod close;
 mod config;
 mod connection;
 mod error;
-#[cfg(feature = "handshake")]
+#[cfg(any(feature = "handshake", feature = "deflate"))]
 mod extension;
 pub mod frame;
 #[cfg(feature = "handshake")]
@@ -39,6 +39,8 @@ pub use adapter::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Timeouts};
+#[cfg(feature = "deflate")]
+pub use config::{Deflate, DeflateParams, Memory};
 pub use connection::{
     Closed, Connection, Event, Fragment, Initiator, Receiver, Sender, State, Transmit, Transport,
 };

@@ -1,6 +1,14 @@
 //! What an application can set. Every limit is finite, and every default says why.
 
+#[cfg(feature = "deflate")]
+mod deflate;
+
 use core::time::Duration;
+
+#[cfg(feature = "deflate")]
+pub use deflate::{Deflate, DeflateParams, Memory};
+#[cfg(feature = "deflate")]
+pub(crate) use deflate::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
 /// The settings of one endpoint. Cheap to clone; connections copy out of it what they need.
 ///
@@ -18,6 +26,8 @@ pub struct Config {
     limits: Limits,
     timeouts: Timeouts,
     delivery: Delivery,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Deflate>,
 }
 
 impl Config {
@@ -45,6 +55,21 @@ impl Config {
     pub fn with_delivery(mut self, delivery: Delivery) -> Self {
         self.delivery = delivery;
         self
+    }
+
+    /// Offers or accepts compression. Default: `None`, because compressing secrets next to what an attacker chose gives the
+    /// secrets away (RFC 7692 section 8, CRIME and BREACH).
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
+        self.deflate = deflate.into();
+        self
+    }
+
+    /// The settings of compression, if it is wanted.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<&Deflate> {
+        self.deflate.as_ref()
     }
 
     /// The limits.

@@ -1,0 +1,174 @@
+//! Inflating the messages of one connection (RFC 7692 section 7.2.2).
+
+use core::fmt;
+
+use zlib_rs::{Inflate, InflateFlush, Status};
+
+use super::pool;
+use super::window::Window;
+use crate::config::{MIN_WINDOW_BITS, Memory};
+
+/// What a compressor removed from the end of a message (7692-7.2.2-01), and one byte that must be left over.
+const TAIL_AND_ONE: [u8; 5] = [0x00, 0x00, 0xFF, 0xFF, 0x00];
+
+/// The bytes are no DEFLATE stream, or none that ends where the message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InvalidDeflate;
+
+/// Inflates the messages of one connection, one after the other.
+pub(crate) struct Inflater {
+    /// Present in the middle of a message, and between messages if it is retained.
+    codec: Option<Inflate>,
+    /// What was inflated last. It outlives the codec.
+    window: Window,
+    window_bits: u8,
+    takeover: bool,
+    retained: bool,
+    /// Something of the current message was taken in.
+    begun: bool,
+}
+
+impl Inflater {
+    /// `window_bits` is what the peer's compressor keeps to.
+    pub(crate) fn new(memory: Memory, takeover: bool, window_bits: u8) -> Self {
+        Self {
+            codec: None,
+            window: Window::default(),
+            // zlib has no window of 8 bits; a larger one does no harm.
+            window_bits: window_bits.max(MIN_WINDOW_BITS),
+            takeover,
+            retained: takeover && memory == Memory::Retained,
+            begun: false,
+        }
+    }
+
+    /// Inflates from the front of `input` into `output`, and returns how much of `output` was filled.
+    ///
+    /// All that there is to be had has been had when `input` is empty and `output` was not filled.
+    pub(crate) fn inflate(
+        &mut self,
+        input: &mut &[u8],
+        output: &mut [u8],
+    ) -> Result<usize, InvalidDeflate> {
+        self.begun |= !input.is_empty();
+        let mut filled = 0;
+        loop {
+            let room = output.get_mut(filled..).unwrap_or_default();
+            if room.is_empty() {
+                return Ok(filled);
+            }
+            let step = self.step(input, room, InflateFlush::NoFlush)?;
+            *input = input.get(step.consumed..).unwrap_or_default();
+            let plaintext = room.get(..step.produced).unwrap_or_default();
+            self.window.push(plaintext, 1 << self.window_bits);
+            let is_full = step.produced == room.len();
+            filled += step.produced;
+            match step.status {
+                // 7692-7.2.1-04: after a block with BFINAL the next one goes on with the same window.
+                Status::StreamEnd => self.release_codec(),
+                Status::Ok | Status::BufError if input.is_empty() || is_full => return Ok(filled),
+                // Neither is the input at its end nor the output: it cannot go on.
+                Status::Ok | Status::BufError => return Err(InvalidDeflate),
+            }
+            if input.is_empty() {
+                return Ok(filled);
+            }
+        }
+    }
+
+    /// Ends a message, of which everything was inflated.
+    pub(crate) fn finish(&mut self) -> Result<(), InvalidDeflate> {
+        // K7: a compressor always leaves at least one byte.
+        if !core::mem::take(&mut self.begun) {
+            return Err(InvalidDeflate);
+        }
+        // K8: a message ends between two blocks. zlib alone would take a truncated one, and fail at the next. It stops
+        // between blocks when it is told to, so exactly the tail must go in and nothing may come out.
+        let step = self.step(&TAIL_AND_ONE, &mut [0], InflateFlush::Block)?;
+        if step.consumed != TAIL_AND_ONE.len() - 1 || step.produced != 0 {
+            return Err(InvalidDeflate);
+        }
+        if !self.takeover {
+            self.window.clear();
+        }
+        if !self.retained {
+            self.release_codec();
+        }
+        Ok(())
+    }
+
+    /// Gives the codec back, if no message is under way. The window is enough to go on.
+    pub(crate) fn shrink(&mut self) {
+        if !self.begun {
+            self.release_codec();
+        }
+    }
+
+    fn step(
+        &mut self,
+        input: &[u8],
+        output: &mut [u8],
+        flush: InflateFlush,
+    ) -> Result<Step, InvalidDeflate> {
+        let codec = match &mut self.codec {
+            Some(codec) => codec,
+            empty => {
+                let codec = if self.retained {
+                    Inflate::new(false, self.window_bits)
+                } else {
+                    pool::take_inflate()
+                };
+                let codec = empty.insert(codec);
+                let (oldest, newest) = self.window.parts();
+                for part in [oldest, newest] {
+                    if !part.is_empty() {
+                        codec.set_dictionary(part).map_err(|_| InvalidDeflate)?;
+                    }
+                }
+                codec
+            }
+        };
+        let (before_in, before_out) = (codec.total_in(), codec.total_out());
+        let status = codec
+            .decompress(input, output, flush)
+            .map_err(|_| InvalidDeflate)?;
+        let difference = |after: u64, before: u64| usize::try_from(after - before).unwrap_or(0);
+        Ok(Step {
+            status,
+            consumed: difference(codec.total_in(), before_in),
+            produced: difference(codec.total_out(), before_out),
+        })
+    }
+
+    fn release_codec(&mut self) {
+        if let Some(codec) = self.codec.take() {
+            if !self.retained {
+                pool::put_inflate(codec);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    status: Status,
+    consumed: usize,
+    produced: usize,
+}
+
+impl Drop for Inflater {
+    fn drop(&mut self) {
+        self.release_codec();
+    }
+}
+
+impl fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inflater")
+            .field("window_bits", &self.window_bits)
+            .field("takeover", &self.takeover)
+            .field("retained", &self.retained)
+            .field("begun", &self.begun)
+            .finish_non_exhaustive()
+    }
+}
