@@ -8,15 +8,16 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// A segment of small frames is closed at this size. It bounds how much queued data goes out before a control frame,
-/// and keeps what is written at once within the first-level cache.
+use crate::frame::{Header, Rules};
+
+/// A segment of small frames is closed at this size, to keep what is written at once within the first-level cache.
 const SEGMENT_SIZE: usize = 16 * 1024;
 
 /// Frames on their way out, in three lanes.
 ///
-/// Data goes in the order it was queued. Control frames overtake it at the next segment boundary, which is a frame
-/// boundary, because RFC 6455 section 5.5 wants them answered soon. The Close frame comes behind the data that was
-/// accepted before it. Nothing ever comes between the bytes of one frame.
+/// Data goes in the order it was queued. Control frames overtake it at the next frame boundary, because RFC 6455
+/// section 5.5 wants them answered soon. The Close frame comes behind the data that was accepted before it. Nothing ever
+/// comes between the bytes of one frame.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Data in segments, oldest first. Some hold many small frames, some are the payload of one large frame.
@@ -25,8 +26,8 @@ pub(super) struct Queue {
     tail: BytesMut,
     /// Bytes in `segments` and `tail`.
     data_len: usize,
-    /// The first segment, or the one before it, is sent in part, so it must be finished. INVARIANT: if set, `segments`
-    /// is not empty.
+    /// The first frame in `segments` is sent in part, so it must be finished. INVARIANT: if set, `segments` is not empty,
+    /// and the frame ends where a segment does.
     mid_frame: bool,
     /// Encoded pings and pongs, oldest first, less what was sent.
     control: Vec<u8>,
@@ -226,6 +227,7 @@ impl Queue {
             // What is sent in part must not grow, or control frames would wait for its end.
             self.close_tail(true);
         }
+        self.isolate(max);
         let Some(front) = self.segments.front_mut() else {
             return 0;
         };
@@ -238,6 +240,24 @@ impl Queue {
             self.segments.pop_front();
         }
         count
+    }
+
+    /// Gives the frame that the next `count` bytes end in a segment of its own, so that nothing else must go with it.
+    fn isolate(&mut self, count: usize) {
+        let Some(front) = self.segments.front_mut() else {
+            return;
+        };
+        if self.mid_frame || count >= front.bytes.len() {
+            return;
+        }
+        let end = frame_end(&front.bytes, count);
+        if end < front.bytes.len() {
+            let rest = Segment {
+                bytes: front.bytes.split_off(end),
+                ends_frame: mem::replace(&mut front.ends_frame, true),
+            };
+            self.segments.insert(1, rest);
+        }
     }
 
     fn advance_control(&mut self, max: usize) -> usize {
@@ -263,6 +283,21 @@ impl Queue {
             self.close_started = close_started;
         }
     }
+}
+
+/// The first end of a frame at or behind `count`, or the end of `frames` if the last one goes on elsewhere.
+fn frame_end(frames: &[u8], count: usize) -> usize {
+    const RULES: Rules = Rules::any().with_rsv(Header::RSV1 | Header::RSV2 | Header::RSV3);
+    let mut end = 0;
+    while end < count {
+        let rest = frames.get(end..).unwrap_or_default();
+        let Ok(Some((header, size))) = Header::decode(rest, &RULES) else {
+            return frames.len();
+        };
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        end = end.saturating_add(size).saturating_add(len);
+    }
+    end.min(frames.len())
 }
 
 /// The length of the control frame at the front of `bytes`.
@@ -333,5 +368,137 @@ impl Buf for Transmit<'_> {
             };
         }
         self.0.clear_if_sent();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    /// An unmasked frame of up to 125 bytes.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        [&[first, payload.len() as u8], payload].concat()
+    }
+
+    fn push(queue: &mut Queue, payload: &[u8]) {
+        let frame = frame(0x82, payload);
+        queue.push_frame(|buffer| buffer.extend_from_slice(&frame));
+    }
+
+    fn send(queue: &mut Queue, count: usize) -> Vec<u8> {
+        let mut sent = Vec::new();
+        while sent.len() < count {
+            let mut transmit = Transmit(queue);
+            let chunk = transmit.chunk();
+            let len = chunk.len().min(count - sent.len());
+            sent.extend_from_slice(&chunk[..len]);
+            transmit.advance(len);
+        }
+        sent
+    }
+
+    fn send_all(queue: &mut Queue) -> Vec<u8> {
+        let len = queue.len();
+        let sent = send(queue, len);
+        assert!(queue.is_empty());
+        sent
+    }
+
+    #[test]
+    fn lanes() {
+        let mut queue = Queue::default();
+        queue.push_close(b"close");
+        push(&mut queue, b"data");
+        queue.push_control(&frame(0x89, b"ping"));
+        queue.push_pong(&frame(0x8A, b"pong"));
+        assert_eq!(queue.len(), 5 + 3 * 6);
+        let sent = send_all(&mut queue);
+        assert_eq!(sent, b"\x89\x04ping\x8A\x04pong\x82\x04dataclose");
+    }
+
+    #[test]
+    fn a_control_frame_waits_for_the_frame_that_is_sent_in_part() {
+        for count in 1..12 {
+            let mut queue = Queue::default();
+            push(&mut queue, b"one");
+            push(&mut queue, b"two");
+            queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
+            let mut sent = send(&mut queue, count);
+            queue.push_control(&frame(0x89, b"P"));
+            sent.extend(send_all(&mut queue));
+            let ping = sent.iter().position(|byte| *byte == 0x89).unwrap();
+            let expected = match count {
+                1..=5 => 5,
+                6..=10 => 10,
+                _ => 17,
+            };
+            assert_eq!(ping, expected, "after {count}");
+        }
+    }
+
+    #[test]
+    fn dropped_data_ends_with_the_frame_that_is_sent_in_part() {
+        for (count, left) in [(0, 0), (1, 4), (5, 0), (6, 4), (11, 6), (12, 5), (14, 3)] {
+            let mut queue = Queue::default();
+            push(&mut queue, b"one");
+            push(&mut queue, b"two");
+            queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
+            push(&mut queue, b"four");
+            send(&mut queue, count);
+            queue.drop_data();
+            assert_eq!(queue.data_len(), left, "after {count}");
+            assert_eq!(send_all(&mut queue).len(), left);
+        }
+    }
+
+    #[test]
+    fn a_pong_replaces_the_one_that_waits() {
+        for (count, replaced) in [(0, true), (3, true), (4, false), (6, false)] {
+            let mut queue = Queue::default();
+            queue.push_control(&frame(0x89, b"a"));
+            queue.push_pong(&frame(0x8A, b"1"));
+            queue.push_control(&frame(0x89, b"b"));
+            let mut sent = send(&mut queue, count);
+            queue.push_pong(&frame(0x8A, b"22"));
+            sent.extend(send_all(&mut queue));
+            let first: &[u8] = if replaced { b"" } else { b"\x8A\x011" };
+            let expected = [b"\x89\x01a", first, b"\x89\x01b\x8A\x0222"].concat();
+            assert_eq!(sent, expected, "after {count}");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_between_the_bytes_of_the_close_frame() {
+        let mut queue = Queue::default();
+        queue.push_close(&frame(0x88, b"\x03\xE8"));
+        let mut sent = send(&mut queue, 1);
+        queue.push_pong(&frame(0x8A, b"p"));
+        sent.extend(send_all(&mut queue));
+        assert_eq!(sent, b"\x88\x02\x03\xE8\x8A\x01p");
+    }
+
+    #[test]
+    fn taking_goes_on_where_a_partial_write_ended() {
+        let mut whole = Vec::new();
+        for count in 0..30 {
+            let mut queue = Queue::default();
+            push(&mut queue, b"one");
+            queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
+            push(&mut queue, b"four");
+            queue.push_control(&frame(0x89, b"ping"));
+            queue.push_close(b"close");
+            assert_eq!(queue.len(), 29);
+            let mut sent = send(&mut queue, count.min(29));
+            let mut segments = vec![];
+            queue.take(&mut segments);
+            assert!(queue.is_empty());
+            sent.extend(segments.concat());
+            if count == 0 {
+                whole.clone_from(&sent);
+            }
+            assert_eq!(sent, whole);
+        }
     }
 }
