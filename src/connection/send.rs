@@ -255,7 +255,7 @@ impl Sender {
         };
         let body = body.get(..len).unwrap_or_default();
         let frame = ControlFrame::new(OpCode::Close, self.next_key(), body);
-        self.queue.push_close(frame.as_bytes());
+        self.queue.set_close(frame.as_bytes());
         self.closing.sent = Some(code);
         self.start_close_timer(now);
     }
@@ -300,8 +300,8 @@ impl Sender {
         }
     }
 
-    /// Fails the connection: drops the data that waits and queues a Close frame with the error's code, unless one was
-    /// sent (RFC 6455 section 7.1.7).
+    /// Fails the connection: drops the data that waits and queues a Close frame with the error's code, unless one has
+    /// begun to leave (RFC 6455 section 7.1.7).
     pub fn fail(&mut self, now: Instant, error: Error) {
         if self.closing.error.is_some() || self.closing.ended {
             return;
@@ -311,11 +311,12 @@ impl Sender {
         self.outgoing = None;
         match error.close_code() {
             None => self.end(),
-            Some(code) if self.closing.sent.is_none() => {
+            // A Close frame that has begun to leave stays the only one; one that still waits is replaced.
+            Some(_) if self.queue.close_started() => self.start_close_timer(now),
+            Some(code) => {
                 self.queue.drop_data();
                 self.push_close(now, code, "");
             }
-            Some(_) => self.start_close_timer(now),
         }
     }
 

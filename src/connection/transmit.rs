@@ -117,9 +117,16 @@ impl Queue {
         self.control.extend_from_slice(frame);
     }
 
-    /// Queues the Close frame, behind the data.
-    pub(super) fn push_close(&mut self, frame: &[u8]) {
+    /// Queues the Close frame, behind the data. It replaces one that has not begun to leave.
+    pub(super) fn set_close(&mut self, frame: &[u8]) {
+        debug_assert!(!self.close_started, "there is only one Close frame");
+        self.close.clear();
         self.close.extend_from_slice(frame);
+    }
+
+    /// Whether some or all of the Close frame was sent.
+    pub(super) fn close_started(&self) -> bool {
+        self.close_started
     }
 
     /// Drops the data that can be dropped: all but the rest of a frame that is sent in part.
@@ -409,7 +416,7 @@ mod tests {
     #[test]
     fn lanes() {
         let mut queue = Queue::default();
-        queue.push_close(b"close");
+        queue.set_close(b"close");
         push(&mut queue, b"data");
         queue.push_control(&frame(0x89, b"ping"));
         queue.push_pong(&frame(0x8A, b"pong"));
@@ -472,7 +479,7 @@ mod tests {
     #[test]
     fn nothing_comes_between_the_bytes_of_the_close_frame() {
         let mut queue = Queue::default();
-        queue.push_close(&frame(0x88, b"\x03\xE8"));
+        queue.set_close(&frame(0x88, b"\x03\xE8"));
         let mut sent = send(&mut queue, 1);
         queue.push_pong(&frame(0x8A, b"p"));
         sent.extend(send_all(&mut queue));
@@ -488,7 +495,7 @@ mod tests {
             queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
             push(&mut queue, b"four");
             queue.push_control(&frame(0x89, b"ping"));
-            queue.push_close(b"close");
+            queue.set_close(b"close");
             assert_eq!(queue.len(), 29);
             let mut sent = send(&mut queue, count.min(29));
             let mut segments = vec![];
