@@ -337,7 +337,7 @@ impl Sender {
     }
 
     fn end(&mut self) {
-        let drained = self.queue.is_empty();
+        let drained = self.queue.close_sent();
         self.closing.end(drained);
         self.outgoing = None;
         self.queue.clear();
@@ -358,7 +358,7 @@ impl Sender {
             Some(deadline) if deadline <= now => {}
             _ => return Ok(()),
         }
-        if self.closing.error.is_some() || (self.closing.is_clean() && self.queue.is_empty()) {
+        if self.closing.error.is_some() || (self.closing.is_clean() && self.queue.close_sent()) {
             // The peer had its chance to end the transport.
             self.end();
             return Ok(());

@@ -83,7 +83,7 @@ pub(super) struct Closing {
     pub(super) deadline: Option<Instant>,
     /// The transport ended, or must.
     pub(super) ended: bool,
-    /// When the transport ended, everything had been sent.
+    /// When the transport ended, this side's Close frame and all before it had been sent.
     pub(super) drained: bool,
 }
 

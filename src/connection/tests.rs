@@ -44,3 +44,21 @@ fn a_failure_replaces_a_close_frame_that_still_waits() {
     receive(&mut conn, BAD).unwrap_err();
     assert_eq!(drain(&mut conn), b"\x02\x03\xE8");
 }
+
+#[test]
+fn a_pong_that_was_not_sent_leaves_the_close_clean() {
+    for ended_by_peer in [true, false] {
+        let mut conn = Connection::client(&Config::new(), Negotiated::new(), || [0; 4], START);
+        conn.close(START, CloseCode::NORMAL, "").unwrap();
+        drain(&mut conn);
+        receive(&mut conn, b"\x89\x00\x88\x02\x03\xE8").unwrap();
+        assert!(conn.queued() > 0);
+        if ended_by_peer {
+            conn.handle_eof().unwrap();
+        } else {
+            let deadline = conn.poll_timeout().unwrap();
+            conn.handle_timeout(deadline).unwrap();
+        }
+        assert!(conn.closed().unwrap().clean);
+    }
+}

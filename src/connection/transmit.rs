@@ -151,6 +151,11 @@ impl Queue {
         *self = Self::default();
     }
 
+    /// Whether the Close frame was sent, and so all data before it.
+    pub(super) fn close_sent(&self) -> bool {
+        self.close_started && self.close.is_empty()
+    }
+
     /// What is sent next.
     fn lane(&self) -> Option<Lane> {
         if self.mid_frame {
