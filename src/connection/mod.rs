@@ -166,7 +166,9 @@ impl Connection {
     /// [`Error::Eof`] if the peer's Close frame had not come (close code 1006), or the error that failed the connection
     /// before. Spurious calls repeat the first answer.
     pub fn handle_eof(&mut self) -> Result<(), Error> {
-        self.sender.handle_eof()
+        let result = self.sender.handle_eof();
+        self.release_if_closed();
+        result
     }
 
     /// Acts on the deadlines that passed. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
@@ -175,7 +177,16 @@ impl Connection {
     ///
     /// [`Error::Timeout`] if the closing handshake did not end in time. The transport is to be closed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        self.sender.handle_timeout(now)
+        let result = self.sender.handle_timeout(now);
+        self.release_if_closed();
+        result
+    }
+
+    /// A message that can no longer be finished goes at once, not when the connection is dropped.
+    fn release_if_closed(&mut self) {
+        if self.sender.state() == State::Closed {
+            self.receiver.release();
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all. Any other call may change it.

@@ -124,7 +124,11 @@ impl Receiver {
 
     fn finish(&mut self, end: End) {
         self.end = Some(end);
-        // A partial message is never delivered; its memory goes back at once.
+        self.release();
+    }
+
+    /// Gives back what a partial message holds; it will never be delivered.
+    pub(super) fn release(&mut self) {
         self.message = None;
         self.control = BytesMut::new();
     }
@@ -310,5 +314,19 @@ impl Receiver {
             Control::Ping => Event::Ping(payload),
             Control::Pong => Event::Pong(payload),
         }))
+    }
+}
+
+#[cfg(test)]
+impl Receiver {
+    pub(super) fn is_empty(&self) -> bool {
+        self.message.is_none() && self.control.capacity() == 0
+    }
+
+    /// Pretends that so many bytes of the message were declared.
+    pub(super) fn pretend_size(&mut self, size: u64) {
+        if let Some(message) = &mut self.message {
+            message.size = size;
+        }
     }
 }

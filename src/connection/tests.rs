@@ -62,3 +62,40 @@ fn a_pong_that_was_not_sent_leaves_the_close_clean() {
         assert!(conn.closed().unwrap().clean);
     }
 }
+
+#[test]
+fn a_partial_message_is_released_when_the_connection_ends() {
+    for partial in [&b"\x01\x05Hello"[..], b"\x82\x05He", b"\x89\x05He"] {
+        for by_eof in [true, false] {
+            let mut conn = Connection::client(&Config::new(), Negotiated::new(), || [0; 4], START);
+            conn.close(START, CloseCode::NORMAL, "").unwrap();
+            receive(&mut conn, partial).unwrap();
+            assert!(!conn.receiver.is_empty());
+            if by_eof {
+                conn.handle_eof().unwrap_err();
+            } else {
+                let deadline = conn.poll_timeout().unwrap();
+                conn.handle_timeout(deadline).unwrap_err();
+            }
+            assert!(conn.receiver.is_empty());
+        }
+    }
+}
+
+#[test]
+fn g_04_the_sum_of_fragments_does_not_overflow() {
+    let limits = crate::config::Limits::new().with_max_frame_size(u64::MAX);
+    let config = Config::new().with_limits(limits.with_max_message_size(u64::MAX));
+    for (before, expected) in [
+        (1 << 63, Ok(())),
+        (u64::MAX - 5, Ok(())),
+        (u64::MAX - 4, Err(())),
+    ] {
+        let mut conn = Connection::client(&config, Negotiated::new(), || [0; 4], START);
+        receive(&mut conn, b"\x02\x00").unwrap();
+        conn.receiver.pretend_size(before);
+        let result = receive(&mut conn, b"\x80\x05");
+        let too_large = Error::Capacity(crate::error::CapacityError::MessageTooLarge);
+        assert_eq!(result, expected.map_err(|()| too_large));
+    }
+}
