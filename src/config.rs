@@ -78,7 +78,7 @@ pub enum Delivery {
 /// What a peer may make this endpoint hold, and what the application may queue.
 ///
 /// A connection's worst case is `max_message_size` for the message being assembled (up to twice that while its buffer
-/// grows), plus `max_queued` and one message of the application's for output, plus 400 bytes.
+/// grows), plus `max_queued` and one message of the application's for output, plus 3 KiB of control frames.
 /// Before that, a handshake holds at most `max_head_size`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
+#![warn(clippy::alloc_instead_of_core, clippy::std_instead_of_core)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 extern crate alloc;
@@ -35,6 +36,7 @@ pub use adapter::futures;
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 pub use adapter::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
+pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Timeouts};
 pub use connection::{
@@ -50,3 +52,8 @@ pub use random::MaskKeys;
 #[cfg(feature = "rand")]
 pub use random::RandomKeys;
 pub use time::Instant;
+
+/// The examples of the recipes are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/EMBEDDING.md")]
+mod embedding {}

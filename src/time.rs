@@ -84,6 +84,11 @@ mod bridge {
     static ORIGIN: OnceLock<std::time::Instant> = OnceLock::new();
 
     impl Instant {
+        /// The present moment on the standard library's clock.
+        pub fn now() -> Self {
+            std::time::Instant::now().into()
+        }
+
         /// The same moment on the standard library's clock, counted from the reference of the process.
         ///
         /// ```

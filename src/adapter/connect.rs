@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 
 use super::buffer::ReadBuffer;
 use super::error::SocketError;
-use super::io::{ReadIo, WriteIo, now};
+use super::io::{ReadIo, WriteIo};
 use super::websocket::WebSocket;
 use crate::handshake::{Accepted, ClientHandshake, ClientRequest, Response};
 use crate::{Config, Connection, HandshakeError, Input, Instant, RandomKeys};
@@ -46,7 +46,7 @@ pub(super) trait Exchange {
         cx: &mut Context<'_>,
     ) -> Result<(), HandshakeError> {
         while io.poll_deadline(cx, self.deadline()).is_ready() {
-            self.handle_timeout(now())?;
+            self.handle_timeout(Instant::now())?;
         }
         Ok(())
     }
@@ -61,7 +61,9 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
     poll_fn(|cx| {
         loop {
             if !buffer.is_empty() {
-                if let Some(result) = buffer.consume(|input| handshake.receive(now(), input))? {
+                if let Some(result) =
+                    buffer.consume(|input| handshake.receive(Instant::now(), input))?
+                {
                     return Poll::Ready(Ok(result));
                 }
             }
@@ -105,7 +107,10 @@ pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
     handshake: &mut E,
     config: &Config,
 ) {
-    let deadline = config.timeouts().close().map(|timeout| now() + timeout);
+    let deadline = config
+        .timeouts()
+        .close()
+        .map(|timeout| Instant::now() + timeout);
     let mut shut_down = false;
     poll_fn(|cx| {
         if io.poll_deadline(cx, deadline).is_ready() {
@@ -149,7 +154,7 @@ pub(super) async fn client<I: ReadIo + WriteIo>(
         response,
         ..
     } = accepted;
-    let connection = Connection::client(config, negotiated, RandomKeys::new(), now());
+    let connection = Connection::client(config, negotiated, RandomKeys::new(), Instant::now());
     let leftover = buffer.into_unread();
     Ok((WebSocket::new(io, connection, &leftover), response))
 }

@@ -9,9 +9,11 @@ use bytes::Buf;
 
 use super::buffer::ReadBuffer;
 use super::error::SocketError;
-use super::io::{ReadIo, WriteIo, now};
+use super::io::{ReadIo, WriteIo};
 use super::signals::{Side, Signals};
-use crate::{CloseCode, Closed, Event, Instant, Receiver, SendError, Sender, State, Transport};
+use crate::{
+    CloseCode, Closed, Event, Instant, Message, Receiver, SendError, Sender, State, Transport,
+};
 
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
@@ -82,7 +84,7 @@ impl<W> Output<W> {
 
     /// Starts the closing handshake, and wakes the receiving task, which has a deadline now.
     pub(super) fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.tend(|sender| sender.close(now(), code, reason))?;
+        self.tend(|sender| sender.close(Instant::now(), code, reason))?;
         self.signals.wake_side(Side::Receive);
         Ok(())
     }
@@ -184,6 +186,15 @@ impl<W: WriteIo> Output<W> {
         }
     }
 
+    /// Makes room for a message.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        self.poll_queue(cx, |sender| match sender.has_room() {
+            true => Ok(()),
+            false => Err(SendError::Full),
+        })
+    }
+
     /// Writes, and ends what is to be ended. Ready once the connection is closed.
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let flushed = match self.poll_flush(Side::Receive, cx) {
@@ -226,6 +237,10 @@ impl<W: WriteIo> Output<W> {
 pub(super) struct Inlet {
     pub(super) receiver: Receiver,
     pub(super) buffer: ReadBuffer,
+    /// The transport gave all that it had.
+    pub(super) eof: bool,
+    /// The iterator or stream of messages gave its last item.
+    pub(super) ended: bool,
 }
 
 /// How the receiving side reaches the transport and the sending side, which may be shared with another task.
@@ -271,6 +286,37 @@ impl<I: ReadIo + WriteIo> Link for Output<I> {
     }
 }
 
+/// Receives the next message, skipping other events. `None` once the closing handshake is through.
+pub(super) fn poll_message<L: Link>(
+    inlet: &mut Inlet,
+    link: &mut L,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Option<Message<'static>>, SocketError>> {
+    loop {
+        let mut handle =
+            Some(|_: &mut L, event: Event<'_>| event.into_message().ok().map(Message::into_owned));
+        match ready!(poll_event(inlet, link, cx, &mut handle))? {
+            Some(None) => {}
+            Some(message) => return Poll::Ready(Ok(message)),
+            None => return Poll::Ready(Ok(None)),
+        }
+    }
+}
+
+/// As [`poll_message`], for iterators and streams: ends after an error, which otherwise is repeated.
+pub(super) fn poll_item<L: Link>(
+    inlet: &mut Inlet,
+    link: &mut L,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Message<'static>, SocketError>>> {
+    if inlet.ended {
+        return Poll::Ready(None);
+    }
+    let item = ready!(poll_message(inlet, link, cx)).transpose();
+    inlet.ended = !matches!(item, Some(Ok(_)));
+    Poll::Ready(item)
+}
+
 /// Receives the next event and hands it to `handle`. `None` once the closing handshake is through.
 pub(super) fn poll_event<L: Link, T>(
     inlet: &mut Inlet,
@@ -280,18 +326,22 @@ pub(super) fn poll_event<L: Link, T>(
 ) -> Poll<Result<Option<T>, SocketError>> {
     loop {
         while !inlet.buffer.is_empty() {
-            let Inlet { receiver, buffer } = &mut *inlet;
+            let Inlet {
+                receiver, buffer, ..
+            } = &mut *inlet;
             match buffer.consume(|input| receiver.receive(input)) {
                 Ok(Some(event)) => {
                     if matches!(event, Event::Ping(_) | Event::Close(_)) {
-                        link.output(|output| output.tend(|sender| sender.respond(now(), &event)));
+                        link.output(|output| {
+                            output.tend(|sender| sender.respond(Instant::now(), &event))
+                        });
                     }
                     let handled = handle.take().map(|handle| handle(link, event));
                     return Poll::Ready(Ok(handled));
                 }
                 Ok(None) => {}
                 Err(error) => {
-                    link.output(|output| output.tend(|sender| sender.fail(now(), error)));
+                    link.output(|output| output.tend(|sender| sender.fail(Instant::now(), error)));
                 }
             }
         }
@@ -302,15 +352,20 @@ pub(super) fn poll_event<L: Link, T>(
                 return Poll::Ready(result.map(|()| None));
             }
         }
+        if inlet.eof {
+            return Poll::Pending;
+        }
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
             Poll::Pending if link.needs_care() => return poll_broken(link),
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.
+                inlet.eof = true;
                 let _eof = link.output(|output| output.tend(Sender::handle_eof));
             }
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => {
+                inlet.eof = true;
                 let was_open = link.output(|output| {
                     let was_open = output.sender.state() == State::Open;
                     let _eof = output.tend(Sender::handle_eof);
@@ -354,7 +409,7 @@ fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), Soc
             return Poll::Pending;
         }
         // What it returns lasts in the sender.
-        let _timeout = link.output(|output| output.sender.handle_timeout(now()));
+        let _timeout = link.output(|output| output.sender.handle_timeout(Instant::now()));
     }
 }
 

@@ -41,7 +41,6 @@ use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::connect::{client as run_client, plain_address};
-use super::io::now;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 use crate::handshake::{Acceptance, ClientRequest, Response};
 use crate::{Config, HandshakeError, Instant};
@@ -143,7 +142,7 @@ pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<FuturesIo<TcpStream>>, Response), SocketError> {
-    let started = now();
+    let started = Instant::now();
     let deadline = config
         .timeouts()
         .handshake()
@@ -185,7 +184,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<FuturesIo<S>>, Response), SocketError> {
-    run_client(FuturesIo::new(stream), request, config, now()).await
+    run_client(FuturesIo::new(stream), request, config, Instant::now()).await
 }
 
 /// Does a server's opening handshake, accepting every valid request.

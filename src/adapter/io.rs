@@ -45,8 +45,3 @@ pub trait WriteIo {
     /// As [`ReadIo::poll_read`].
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 }
-
-/// The present moment on the clock that deadlines refer to.
-pub(super) fn now() -> Instant {
-    std::time::Instant::now().into()
-}

@@ -7,6 +7,8 @@ mod error;
 mod io;
 mod signals;
 mod split;
+#[cfg(any(feature = "tokio", feature = "futures"))]
+mod stream;
 mod upgrade;
 mod websocket;
 

@@ -17,7 +17,7 @@ pub(super) enum Side {
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     slots: Mutex<Slots>,
-    /// The receiving side has to look after the output. Changed only by who has access to the output.
+    /// The receiving side has to look after the output. Cleared only by who has access to the output.
     care: AtomicBool,
 }
 

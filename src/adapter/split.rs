@@ -1,16 +1,16 @@
 //! The two halves of a connection, for two tasks or threads.
 
 use core::future::poll_fn;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::driver::{Inlet, Link, Output, outcome, poll_event};
+use super::driver::{Inlet, Link, Output, outcome, poll_event, poll_message};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::signals::{Side, Signals};
 use super::websocket::{queue, queue_fragment};
-use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, State};
+use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, State, Unsent};
 
 /// What both halves reach.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ pub(super) fn split<R, W>(
 /// Dropping it leaves the connection to the sending half, which can then only send.
 #[derive(Debug)]
 pub struct ReceiveHalf<R, W> {
-    inlet: Inlet,
-    link: SplitLink<R, W>,
+    pub(super) inlet: Inlet,
+    pub(super) link: SplitLink<R, W>,
 }
 
 impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
@@ -63,16 +63,7 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
     ///
     /// As [`WebSocket::recv`](super::WebSocket::recv).
     pub async fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
-        loop {
-            match self
-                .recv_with(|event| event.into_message().ok().map(Message::into_owned))
-                .await?
-            {
-                Some(None) => {}
-                Some(message) => return Ok(message),
-                None => return Ok(None),
-            }
-        }
+        poll_fn(|cx| poll_message(&mut self.inlet, &mut self.link, cx)).await
     }
 
     /// As [`WebSocket::recv_event`](super::WebSocket::recv_event), and as cancel safe.
@@ -111,6 +102,12 @@ pub struct SendHalf<W> {
     shared: Arc<Shared<W>>,
 }
 
+impl<W> SendHalf<W> {
+    pub(super) fn output(&self) -> MutexGuard<'_, Output<W>> {
+        self.shared.output()
+    }
+}
+
 impl<W: WriteIo> SendHalf<W> {
     /// As [`WebSocket::send`](super::WebSocket::send), and as cancel safe.
     ///
@@ -133,11 +130,23 @@ impl<W: WriteIo> SendHalf<W> {
         self.queue(|sender| queue(sender, &mut message)).await
     }
 
+    /// As [`WebSocket::try_feed`](super::WebSocket::try_feed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_feed<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.output().sender_mut().try_send(message)
+    }
+
     /// As [`WebSocket::send_fragment`](super::WebSocket::send_fragment), and as cancel safe.
     ///
     /// # Errors
     ///
-    /// As [`WebSocket::send_fragment`](super::WebSocket::send_fragment).
+    /// As there.
     pub async fn send_fragment<'p>(
         &mut self,
         kind: Kind,
@@ -164,7 +173,10 @@ impl<W: WriteIo> SendHalf<W> {
         &self,
         mut attempt: impl FnMut(&mut Sender) -> Result<(), crate::SendError>,
     ) -> Result<(), SocketError> {
-        poll_fn(|cx| self.shared.output().poll_queue(cx, &mut attempt)).await
+        let hand_over = HandOver(&self.shared.signals);
+        let result = poll_fn(|cx| self.output().poll_queue(cx, &mut attempt)).await;
+        core::mem::forget(hand_over);
+        result
     }
 
     /// Writes until nothing waits.
@@ -173,8 +185,10 @@ impl<W: WriteIo> SendHalf<W> {
     ///
     /// [`SocketError::Io`] if the transport failed.
     pub async fn flush(&mut self) -> Result<(), SocketError> {
-        poll_fn(|cx| self.shared.output().poll_flush(Side::Send, cx)).await?;
-        Ok(())
+        let hand_over = HandOver(&self.shared.signals);
+        let result = poll_fn(|cx| self.output().poll_flush(Side::Send, cx)).await;
+        core::mem::forget(hand_over);
+        Ok(result?)
     }
 
     /// Sends a Close frame behind what was sent before. The receiving half sees the closing handshake through.
@@ -186,28 +200,38 @@ impl<W: WriteIo> SendHalf<W> {
     /// [`SocketError::Send`] if the connection is not open, or for an invalid code or a reason of more than 123 bytes;
     /// [`SocketError::Io`] if the transport failed.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SocketError> {
-        self.shared.output().start_close(code, reason)?;
+        self.output().start_close(code, reason)?;
         self.flush().await
     }
 
     /// How far the connection is.
     pub fn state(&self) -> State {
-        self.shared.output().sender().state()
+        self.output().sender().state()
     }
 
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
-        self.shared.output().sender().closed()
+        self.output().sender().closed()
     }
 
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
-        self.shared.output().sender().queued()
+        self.output().sender().queued()
+    }
+}
+
+/// Leaves what is queued to the receiving half if the future that was to write it is dropped.
+struct HandOver<'a>(&'a Signals);
+
+impl Drop for HandOver<'_> {
+    fn drop(&mut self) {
+        self.0.set_needs_care(true);
+        self.0.wake_side(Side::Receive);
     }
 }
 
 #[derive(Debug)]
-struct SplitLink<R, W> {
+pub(super) struct SplitLink<R, W> {
     read: R,
     shared: Arc<Shared<W>>,
 }
@@ -233,29 +257,5 @@ impl<R: ReadIo, W: WriteIo> Link for SplitLink<R, W> {
 
     fn register(&mut self, cx: &mut Context<'_>) {
         self.shared.signals.register(Side::Receive, cx.waker());
-    }
-}
-
-#[cfg(any(feature = "tokio", feature = "futures"))]
-impl<R: ReadIo + Unpin, W: WriteIo> futures_core::Stream for ReceiveHalf<R, W> {
-    type Item = Result<Message<'static>, SocketError>;
-
-    /// As [`recv`](ReceiveHalf::recv). Stop at the first error: it is repeated.
-    fn poll_next(
-        self: core::pin::Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        loop {
-            let mut handle = Some(|_: &mut SplitLink<R, W>, event: Event<'_>| {
-                event.into_message().ok().map(Message::into_owned)
-            });
-            match ready!(poll_event(&mut this.inlet, &mut this.link, cx, &mut handle)) {
-                Ok(Some(None)) => {}
-                Ok(Some(Some(message))) => return Poll::Ready(Some(Ok(message))),
-                Ok(None) => return Poll::Ready(None),
-                Err(error) => return Poll::Ready(Some(Err(error))),
-            }
-        }
     }
 }

@@ -39,7 +39,6 @@ use ::tokio::net::TcpStream;
 use ::tokio::time::{Sleep, sleep_until, timeout_at};
 
 use super::connect::client as run_client;
-use super::io::now;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 use crate::handshake::{Acceptance, ClientRequest, Response};
 use crate::{Config, HandshakeError, Instant};
@@ -148,7 +147,7 @@ pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<TokioIo<TcpStream>>, Response), SocketError> {
-    let started = now();
+    let started = Instant::now();
     let address = super::connect::plain_address(request)?;
     let connecting = TcpStream::connect(address);
     let stream = match config.timeouts().handshake() {
@@ -171,7 +170,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<TokioIo<S>>, Response), SocketError> {
-    run_client(TokioIo::new(stream), request, config, now()).await
+    run_client(TokioIo::new(stream), request, config, Instant::now()).await
 }
 
 /// Does a server's opening handshake, accepting every valid request.

@@ -5,7 +5,7 @@ use core::future::poll_fn;
 use super::buffer::ReadBuffer;
 use super::connect::{Exchange, exchange, finish};
 use super::error::SocketError;
-use super::io::{ReadIo, WriteIo, now};
+use super::io::{ReadIo, WriteIo};
 use super::websocket::WebSocket;
 use crate::handshake::{Acceptance, Refusal, Request, ServerHandshake};
 use crate::{Config, Connection, HandshakeError, Input, Instant};
@@ -33,7 +33,7 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     /// [`SocketError::Handshake`] if there was no valid request within
     /// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake), [`SocketError::Io`] if the transport failed.
     pub async fn receive(io: I, config: &Config) -> Result<Self, SocketError> {
-        let handshake = ServerHandshake::new(config, now());
+        let handshake = ServerHandshake::new(config, Instant::now());
         Self::receive_with(io, config, handshake).await
     }
 
@@ -44,7 +44,7 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     ///
     /// As [`receive`](Self::receive).
     pub async fn receive_any(io: I, config: &Config) -> Result<Self, SocketError> {
-        let handshake = ServerHandshake::new(config, now()).with_plain_requests();
+        let handshake = ServerHandshake::new(config, Instant::now()).with_plain_requests();
         Self::receive_with(io, config, handshake).await
     }
 
@@ -85,7 +85,7 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     pub async fn accept(mut self, acceptance: Acceptance) -> Result<WebSocket<I>, SocketError> {
         let negotiated = self.handshake.accept(acceptance)?;
         poll_fn(|cx| self.handshake.poll_write(&mut self.io, cx)).await?;
-        let connection = Connection::server(&self.config, negotiated, now());
+        let connection = Connection::server(&self.config, negotiated, Instant::now());
         let leftover = self.buffer.into_unread();
         Ok(WebSocket::new(self.io, connection, &leftover))
     }

@@ -1,18 +1,17 @@
 //! A connection over asynchronous I/O.
 
 use core::future::poll_fn;
-use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
 use super::buffer::ReadBuffer;
-use super::driver::{Inlet, Output, outcome, poll_event};
+use super::driver::{Inlet, Output, outcome, poll_event, poll_message};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::signals::Side;
 use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
-    CloseCode, Closed, Connection, Event, Kind, Message, Negotiated, Payload, SendError, Sender,
-    State, Unsent,
+    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Message, Negotiated, Payload,
+    SendError, Sender, State, Unsent,
 };
 
 /// A WebSocket connection over a transport `I`.
@@ -38,11 +37,9 @@ use crate::{
 /// closing handshake.
 #[derive(Debug)]
 pub struct WebSocket<I> {
-    inlet: Inlet,
-    output: Output<I>,
+    pub(super) inlet: Inlet,
+    pub(super) output: Output<I>,
     negotiated: Negotiated,
-    /// The stream of messages gave its last item.
-    exhausted: bool,
 }
 
 impl<I> WebSocket<I> {
@@ -56,10 +53,11 @@ impl<I> WebSocket<I> {
             inlet: Inlet {
                 receiver,
                 buffer: ReadBuffer::with_unread(leftover),
+                eof: false,
+                ended: false,
             },
             output: Output::new(sender, io),
             negotiated,
-            exhausted: false,
         }
     }
 
@@ -71,6 +69,11 @@ impl<I> WebSocket<I> {
     /// How far the connection is.
     pub fn state(&self) -> State {
         self.output.sender().state()
+    }
+
+    /// The peer's Close frame, once it came: why nothing can be sent any more.
+    pub fn peer_close(&self) -> Option<&CloseFrame> {
+        self.output.sender().peer_close()
     }
 
     /// How the connection ended, once it has.
@@ -119,7 +122,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// ([`Timeouts::with_close`](crate::Timeouts::with_close) bounds it); [`SocketError::Io`] if the transport failed
     /// before.
     pub async fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
-        poll_fn(|cx| self.poll_recv(cx)).await
+        poll_fn(|cx| poll_message(&mut self.inlet, &mut self.output, cx)).await
     }
 
     /// Receives the next event. `None` once the closing handshake is through.
@@ -141,7 +144,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// # async fn echo<I: ReadIo + WriteIo>(mut ws: WebSocket<I>) -> Result<(), SocketError> {
     /// while ws
     ///     .recv_with(|event, sender| match event.into_message() {
-    ///         Ok(message) => sender.send(message).map_err(|unsent| unsent.error),
+    ///         Ok(message) => sender.send(message),
     ///         Err(_) => Ok(()),
     ///     })
     ///     .await?
@@ -162,27 +165,6 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         let mut handle =
             Some(|output: &mut Output<I>, event: Event<'_>| handle(event, output.sender_mut()));
         poll_fn(|cx| poll_event(&mut self.inlet, &mut self.output, cx, &mut handle)).await
-    }
-
-    fn poll_recv(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Message<'static>>, SocketError>> {
-        loop {
-            let mut handle = Some(|_: &mut Output<I>, event: Event<'_>| {
-                event.into_message().ok().map(Message::into_owned)
-            });
-            match ready!(poll_event(
-                &mut self.inlet,
-                &mut self.output,
-                cx,
-                &mut handle
-            ))? {
-                Some(None) => {}
-                Some(Some(message)) => return Poll::Ready(Ok(Some(message))),
-                None => return Poll::Ready(Ok(None)),
-            }
-        }
     }
 
     /// Sends a message: queues it, and writes until nothing waits.
@@ -207,6 +189,20 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
                 .poll_queue(cx, |sender| queue(sender, &mut message))
         })
         .await
+    }
+
+    /// Queues a message if there is room, without waiting and without writing.
+    ///
+    /// Whether there is room depends on what was written before: call [`flush`](Self::flush) or receive in between.
+    ///
+    /// # Errors
+    ///
+    /// The message comes back with [`SendError::Full`] or [`SendError::NotOpen`].
+    pub fn try_feed<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.output.sender_mut().try_send(message)
     }
 
     /// Writes until nothing waits.
@@ -280,87 +276,33 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     }
 }
 
-/// Queues a message that stays where it is if it is refused.
+/// Queues a message, which stays where it is while there is no room.
 pub(super) fn queue<'p>(
     sender: &mut Sender,
     message: &mut Option<Message<'p>>,
 ) -> Result<(), SendError> {
-    let Some(value) = message.take() else {
-        return Ok(());
-    };
-    sender.send(value).map_err(|Unsent { error, value }| {
-        *message = Some(value);
-        error
-    })
+    with_room(sender, message, |sender, message| sender.send(message))
 }
 
-/// Queues a fragment that stays where it is if it is refused.
+/// Queues a fragment, which stays where it is while there is no room.
 pub(super) fn queue_fragment<'p>(
     sender: &mut Sender,
     kind: Kind,
     payload: &mut Option<Payload<'p>>,
     fin: bool,
 ) -> Result<(), SendError> {
-    let Some(value) = payload.take() else {
-        return Ok(());
-    };
-    sender
-        .send_fragment(kind, value, fin)
-        .map_err(|Unsent { error, value }| {
-            *payload = Some(value);
-            error
-        })
+    with_room(sender, payload, |sender, payload| {
+        sender.send_fragment(kind, payload, fin)
+    })
 }
 
-#[cfg(any(feature = "tokio", feature = "futures"))]
-impl<I: ReadIo + WriteIo + Unpin> futures_core::Stream for WebSocket<I> {
-    type Item = Result<Message<'static>, SocketError>;
-
-    /// As [`recv`](WebSocket::recv); ends after an error.
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        if this.exhausted {
-            return Poll::Ready(None);
-        }
-        let item = ready!(this.poll_recv(cx)).transpose();
-        this.exhausted = !matches!(item, Some(Ok(_)));
-        Poll::Ready(item)
+fn with_room<T>(
+    sender: &mut Sender,
+    value: &mut Option<T>,
+    send: impl FnOnce(&mut Sender, T) -> Result<(), SendError>,
+) -> Result<(), SendError> {
+    if sender.state() == State::Open && !sender.has_room() {
+        return Err(SendError::Full);
     }
-}
-
-#[cfg(any(feature = "tokio", feature = "futures"))]
-impl<I: ReadIo + WriteIo + Unpin> futures_sink::Sink<Message<'static>> for WebSocket<I> {
-    type Error = SocketError;
-
-    /// Ready while less than [`Limits::max_queued`](crate::Limits::max_queued) waits.
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        self.get_mut()
-            .output
-            .poll_queue(cx, |sender| match sender.has_room() {
-                true => Ok(()),
-                false => Err(SendError::Full),
-            })
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), SocketError> {
-        let mut message = Some(message);
-        let sender = self.get_mut().output.sender_mut();
-        queue(sender, &mut message).map_err(SocketError::from)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let flushed = ready!(self.get_mut().output.poll_flush(Side::Send, cx));
-        Poll::Ready(flushed.map_err(SocketError::from))
-    }
-
-    /// Starts the closing handshake with code 1000 and writes its Close frame. Receiving sees it through.
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let output = &mut self.get_mut().output;
-        match output.start_close(CloseCode::NORMAL, "") {
-            Ok(()) | Err(SendError::NotOpen) => {}
-            Err(error) => return Poll::Ready(Err(error.into())),
-        }
-        let flushed = ready!(output.poll_flush(Side::Send, cx));
-        Poll::Ready(flushed.map_err(SocketError::from))
-    }
+    value.take().map_or(Ok(()), |value| send(sender, value))
 }

@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::close::CloseCode;
+use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
 use crate::error::{Error, SendError};
 use crate::frame::Rules;
@@ -165,6 +165,8 @@ impl Connection {
     ///
     /// [`Error::Eof`] if the peer's Close frame had not come (close code 1006), or the error that failed the connection
     /// before. Spurious calls repeat the first answer.
+    ///
+    /// After the peer's Close frame, output that waits can still be written; the closing handshake counts as unclean.
     pub fn handle_eof(&mut self) -> Result<(), Error> {
         let result = self.sender.handle_eof();
         self.release_if_closed();
@@ -201,12 +203,39 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The message comes back in [`Unsent`] with [`SendError::Full`] if the queue has no room
-    /// ([`Limits::max_queued`](crate::Limits::max_queued)), [`SendError::NotOpen`] after a Close frame of either side or
-    /// a failure, [`SendError::MessageInProgress`] between the fragments of another message.
+    /// [`SendError::Full`] if the queue has no room ([`Limits::max_queued`](crate::Limits::max_queued)),
+    /// [`SendError::NotOpen`] after a Close frame of either side or a failure, [`SendError::MessageInProgress`] between
+    /// the fragments of another message. [`try_send`](Self::try_send) hands the message back.
     #[inline]
-    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
         self.sender.send(message)
+    }
+
+    /// As [`send`](Self::send), but a message that is refused comes back.
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # let config = Config::new().with_limits(Limits::new().with_max_queued(4));
+    /// # let mut conn = Connection::server(&config, Negotiated::new(), Instant::from_nanos(0));
+    /// conn.try_send(vec![0; 1000]).expect("the queue was empty");
+    /// let unsent = conn.try_send("later").unwrap_err();
+    /// assert_eq!(unsent.error, SendError::Full);
+    /// assert_eq!(unsent.value.as_text(), Some("later"));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), with the message.
+    pub fn try_send<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.sender.try_send(message)
+    }
+
+    /// Whether a message would be queued and not be refused as [`SendError::Full`].
+    pub fn has_room(&self) -> bool {
+        self.sender.has_room()
     }
 
     /// Queues a fragment of a message; `fin` is set on its last, which may be empty.
@@ -224,15 +253,14 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The fragment comes back in [`Unsent`] with [`SendError::Full`], [`SendError::NotOpen`],
-    /// [`SendError::KindMismatch`] if the message began as the other kind, [`SendError::InvalidUtf8`] if the text can no
+    /// [`SendError::Full`], [`SendError::NotOpen`], [`SendError::KindMismatch`] if the message began as the other kind, [`SendError::InvalidUtf8`] if the text can no
     /// longer become UTF-8 or ends inside a code point. The message goes on as if the call had not been made.
     pub fn send_fragment<'p>(
         &mut self,
         kind: Kind,
         payload: impl Into<Payload<'p>>,
         fin: bool,
-    ) -> Result<(), Unsent<Payload<'p>>> {
+    ) -> Result<(), SendError> {
         self.sender.send_fragment(kind, payload, fin)
     }
 
@@ -240,8 +268,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`], and [`SendError::Full`] while about four of the largest
-    /// pings and pongs wait.
+    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`], and [`SendError::Full`] while 2 KiB of pings and
+    /// pongs wait.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.ping(payload)
     }
@@ -293,6 +321,11 @@ impl Connection {
     /// What the transport is to do when [`poll_transmit`](Self::poll_transmit) gives nothing.
     pub fn transport(&self) -> Transport {
         self.sender.transport()
+    }
+
+    /// The peer's Close frame, once it came.
+    pub fn peer_close(&self) -> Option<&CloseFrame> {
+        self.sender.peer_close()
     }
 
     /// How the connection ended, once its [`state`](Self::state) is [`State::Closed`].

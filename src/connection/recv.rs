@@ -62,7 +62,7 @@ struct Incoming {
 
 #[derive(Debug)]
 enum Parts {
-    /// Nothing was taken yet: the message may still lie whole in the input.
+    /// Nothing was taken yet.
     None,
     Assembled(Assembler),
     /// Pieces are handed out. Text goes through the validator.
@@ -140,6 +140,9 @@ impl Receiver {
                 let Some(header) = self.decoder.header(input)? else {
                     return Ok(None);
                 };
+                if let Some(kind) = self.whole_message(&header, input) {
+                    return self.lend(kind, input).map(Some);
+                }
                 self.frame = self.begin(&header)?;
             }
             let event = match self.frame {
@@ -159,8 +162,36 @@ impl Receiver {
         }
     }
 
-    /// Decides on a frame by its header and the message it is in.
+    /// Whether a frame is a whole message, and lies whole in the input. Most do.
     #[inline]
+    fn whole_message(&self, header: &Header, input: &Input<'_>) -> Option<Kind> {
+        let whole = header.fin
+            && header.len <= input.len() as u64
+            && header.len <= self.max_frame_size
+            && header.len <= self.max_message_size
+            && self.message.is_none()
+            && self.delivery == Delivery::Messages;
+        if !whole {
+            return None;
+        }
+        match header.opcode {
+            OpCode::Text => Some(Kind::Text),
+            OpCode::Binary => Some(Kind::Binary),
+            OpCode::Continuation | OpCode::Close | OpCode::Ping | OpCode::Pong => None,
+        }
+    }
+
+    /// Lends a whole message out of the input.
+    #[inline]
+    fn lend<'b>(&mut self, kind: Kind, input: &mut Input<'b>) -> Result<Event<'b>, Error> {
+        let payload = self.decoder.payload(input);
+        Ok(match kind {
+            Kind::Text => Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?),
+            Kind::Binary => Event::Binary(payload.into()),
+        })
+    }
+
+    /// Decides on a frame by its header and the message it is in.
     fn begin(&mut self, header: &Header) -> Result<Frame, Error> {
         let kind = match header.opcode {
             OpCode::Close => return Ok(Frame::Control(Control::Close)),
@@ -199,30 +230,11 @@ impl Receiver {
     }
 
     /// Takes what there is of a data frame's payload.
-    #[inline]
     fn data<'b>(&mut self, fin: bool, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        let Some(message) = &mut self.message else {
-            return Ok(None);
-        };
-        if self.delivery == Delivery::Chunks {
-            return self.chunk(fin, input);
+        match self.delivery {
+            Delivery::Messages => self.assemble(fin, input),
+            Delivery::Chunks => self.chunk(fin, input),
         }
-        if fin
-            && matches!(message.parts, Parts::None)
-            && self.decoder.remaining() <= input.len() as u64
-        {
-            // The whole message lies in the input: lend it out.
-            let kind = message.kind;
-            self.message = None;
-            let payload = self.decoder.payload(input);
-            return Ok(Some(match kind {
-                Kind::Text => {
-                    Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?)
-                }
-                Kind::Binary => Event::Binary(payload.into()),
-            }));
-        }
-        self.assemble(fin, input)
     }
 
     /// Appends what there is of a data frame's payload to the message.

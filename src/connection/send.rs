@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::event::Event;
 use super::state::{Closed, Closing, Initiator, State, Transport};
-use super::transmit::{Queue, Transmit};
+use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 use crate::config::Config;
 use crate::error::{Error, SendError, Timeout};
@@ -26,9 +26,6 @@ const CHAIN_MIN: usize = 4096;
 
 /// The payload limit of control frames (RFC 6455 section 5.5).
 const MAX_CONTROL_LEN: usize = 125;
-
-/// Waiting pings and pongs of the application's, in bytes: a few of the largest.
-const MAX_CONTROL_QUEUED: usize = 4 * (MAX_CONTROL_LEN + 6);
 
 /// The sending half of a [`Connection`](super::Connection): encodes, queues, and keeps the closing handshake and its
 /// deadline.
@@ -71,14 +68,35 @@ impl Sender {
     ///
     /// As [`Connection::send`](super::Connection::send).
     #[inline]
-    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
+    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
+        self.check_send()?;
+        self.push_message(message.into());
+        Ok(())
+    }
+
+    /// Queues a message, or hands it back; see [`Connection::try_send`](super::Connection::try_send).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`](super::Connection::send).
+    pub fn try_send<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
         let message = message.into();
-        if let Err(error) = self.check_send() {
-            return Err(Unsent::new(error, message));
+        match self.check_send() {
+            Ok(()) => {
+                self.push_message(message);
+                Ok(())
+            }
+            Err(error) => Err(Unsent::new(error, message)),
         }
+    }
+
+    #[inline]
+    fn push_message(&mut self, message: Message<'_>) {
         let opcode = opcode_of(message.kind());
         self.push_data(opcode, true, message.into_payload());
-        Ok(())
     }
 
     fn check_send(&self) -> Result<(), SendError> {
@@ -110,20 +128,16 @@ impl Sender {
         kind: Kind,
         payload: impl Into<Payload<'p>>,
         fin: bool,
-    ) -> Result<(), Unsent<Payload<'p>>> {
+    ) -> Result<(), SendError> {
         let payload = payload.into();
-        match self.check_fragment(kind, &payload, fin) {
-            Err(error) => Err(Unsent::new(error, payload)),
-            Ok(outgoing) => {
-                let opcode = match self.outgoing {
-                    Some(_) => OpCode::Continuation,
-                    None => opcode_of(kind),
-                };
-                self.outgoing = (!fin).then_some(outgoing);
-                self.push_data(opcode, fin, payload);
-                Ok(())
-            }
-        }
+        let outgoing = self.check_fragment(kind, &payload, fin)?;
+        let opcode = match self.outgoing {
+            Some(_) => OpCode::Continuation,
+            None => opcode_of(kind),
+        };
+        self.outgoing = (!fin).then_some(outgoing);
+        self.push_data(opcode, fin, payload);
+        Ok(())
     }
 
     fn check_fragment(&self, kind: Kind, payload: &[u8], fin: bool) -> Result<Outgoing, SendError> {
@@ -300,8 +314,10 @@ impl Sender {
         }
     }
 
-    /// Fails the connection: drops the data that waits and queues a Close frame with the error's code, unless one has
-    /// begun to leave (RFC 6455 section 7.1.7).
+    /// Fails the connection: queues a Close frame with the error's code, unless one has begun to leave (RFC 6455 section
+    /// 7.1.7).
+    ///
+    /// Like every Close frame it goes behind the data that was accepted before.
     pub fn fail(&mut self, now: Instant, error: Error) {
         if self.closing.error.is_some() || self.closing.ended {
             return;
@@ -313,10 +329,7 @@ impl Sender {
             None => self.end(),
             // A Close frame that has begun to leave stays the only one; one that still waits is replaced.
             Some(_) if self.queue.close_started() => self.start_close_timer(now),
-            Some(code) => {
-                self.queue.drop_data();
-                self.push_close(now, code, "");
-            }
+            Some(code) => self.push_close(now, code, ""),
         }
     }
 
@@ -326,26 +339,30 @@ impl Sender {
     ///
     /// As [`Connection::handle_eof`](super::Connection::handle_eof).
     pub fn handle_eof(&mut self) -> Result<(), Error> {
-        if !self.closing.ended {
-            if self.closing.received.is_none() && self.closing.error.is_none() {
-                self.closing.begin(Initiator::Peer);
-                self.closing.error = Some(Error::Eof);
-            }
+        self.closing.end_of_input(self.queue.close_sent());
+        if self.closing.received.is_none() && self.closing.error.is_none() {
+            self.closing.begin(Initiator::Peer);
+            self.closing.error = Some(Error::Eof);
+        }
+        if self.closing.error.is_some() || self.queue.close_sent() {
             self.end();
         }
+        // After a Close frame the peer may have shut down its writing side only, and still wait for what is queued.
         self.closing.error.map_or(Ok(()), Err)
     }
 
     fn end(&mut self) {
-        let drained = self.queue.close_sent();
-        self.closing.end(drained);
+        self.closing.end_of_input(self.queue.close_sent());
+        self.closing.end();
         self.outgoing = None;
         self.queue.clear();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.closing.deadline
+        self.closing
+            .deadline
+            .filter(|_| self.state() != State::Closed)
     }
 
     /// Acts on the deadlines that passed; see [`Connection::handle_timeout`](super::Connection::handle_timeout).
@@ -354,7 +371,7 @@ impl Sender {
     ///
     /// As [`Connection::handle_timeout`](super::Connection::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        match self.closing.deadline {
+        match self.poll_timeout() {
             Some(deadline) if deadline <= now => {}
             _ => return Ok(()),
         }
@@ -396,6 +413,9 @@ impl Sender {
 
     /// How far the connection is.
     pub fn state(&self) -> State {
+        if self.closing.eof && self.queue.is_empty() {
+            return State::Closed;
+        }
         self.closing.state()
     }
 
@@ -406,9 +426,9 @@ impl Sender {
 
     /// What the transport is to do when [`poll_transmit`](Self::poll_transmit) gives nothing.
     pub fn transport(&self) -> Transport {
-        if self.closing.ended {
+        if self.state() == State::Closed {
             Transport::Close
-        } else if self.closing.error.is_some() {
+        } else if self.closing.error.is_some() || self.closing.eof {
             Transport::ShutdownWrite
         } else if self.keys.is_none() && self.closing.is_clean() {
             // 6455-5.5.1-13: the server closes first, the client waits for it.
@@ -418,9 +438,14 @@ impl Sender {
         }
     }
 
+    /// The peer's Close frame, once it came.
+    pub fn peer_close(&self) -> Option<&CloseFrame> {
+        self.closing.received.as_ref()
+    }
+
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
-        self.closing.outcome()
+        (self.state() == State::Closed).then(|| self.closing.outcome())
     }
 }
 

@@ -18,7 +18,10 @@ pub enum State {
 
 /// What the transport is to do when there is nothing to transmit (RFC 6455 section 7.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever drives a transport must know all that there is to do"
+)]
 pub enum Transport {
     /// Go on: read, and write when there is output.
     Open,
@@ -81,9 +84,11 @@ pub(super) struct Closing {
     pub(super) error: Option<Error>,
     /// When the transport is closed whatever the peer does.
     pub(super) deadline: Option<Instant>,
-    /// The transport ended, or must.
+    /// Nothing more will be read.
+    pub(super) eof: bool,
+    /// The transport is to be closed.
     pub(super) ended: bool,
-    /// When the transport ended, this side's Close frame and all before it had been sent.
+    /// When nothing more could be read, this side's Close frame and all before it had been sent.
     pub(super) drained: bool,
 }
 
@@ -103,10 +108,17 @@ impl Closing {
         self.initiator.get_or_insert(initiator);
     }
 
+    /// Nothing more will be read. Once is enough.
+    pub(super) fn end_of_input(&mut self, drained: bool) {
+        if !self.eof {
+            self.eof = true;
+            self.drained = drained;
+        }
+    }
+
     /// Ends everything.
-    pub(super) fn end(&mut self, drained: bool) {
+    pub(super) fn end(&mut self) {
         self.ended = true;
-        self.drained = drained;
         self.deadline = None;
     }
 
@@ -115,16 +127,13 @@ impl Closing {
         self.sent.is_some() && self.received.is_some() && self.error.is_none()
     }
 
-    pub(super) fn outcome(&self) -> Option<Closed> {
-        if !self.ended {
-            return None;
-        }
-        Some(Closed {
+    pub(super) fn outcome(&self) -> Closed {
+        Closed {
             initiator: self.initiator.unwrap_or(Initiator::Peer),
             sent: self.sent,
             received: self.received.clone(),
             clean: self.is_clean() && self.drained,
             error: self.error,
-        })
+        }
     }
 }

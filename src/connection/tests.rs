@@ -32,11 +32,10 @@ const BAD: &[u8] = &[0x83];
 #[test]
 fn a_failure_replaces_a_close_frame_that_still_waits() {
     let mut conn = server();
-    conn.send("dropped").unwrap();
-    conn.close(START, CloseCode::NORMAL, "dropped, too")
-        .unwrap();
+    conn.send("kept").unwrap();
+    conn.close(START, CloseCode::NORMAL, "replaced").unwrap();
     receive(&mut conn, BAD).unwrap_err();
-    assert_eq!(drain(&mut conn), b"\x88\x02\x03\xEA");
+    assert_eq!(drain(&mut conn), b"\x81\x04kept\x88\x02\x03\xEA");
 
     let mut conn = server();
     conn.close(START, CloseCode::NORMAL, "").unwrap();

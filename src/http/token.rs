@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn lists() {
         let list = |lines: &[&'static str]| -> Vec<&'static [u8]> {
-            members(lines.to_vec().into_iter().map(str::as_bytes)).collect()
+            members(lines.iter().map(|line| line.as_bytes())).collect()
         };
         assert_eq!(list(&["a,b"]), [b"a", b"b"]);
         assert_eq!(list(&[" a ,\t,b c,", "", "d"]), [&b"a"[..], b"b c", b"d"]);

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::error::SendError;
 pub(crate) use assembler::{Assembler, append};
 pub use payload::Payload;
 pub use text::Text;
@@ -157,20 +158,18 @@ impl From<BytesMut> for Message<'_> {
     }
 }
 
-/// A message or fragment that was not sent, handed back with the reason.
-///
-/// It converts into its [`SendError`](crate::SendError), so `?` works where the message is no longer needed.
+/// A message that was not sent, handed back with the reason.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unsent<T> {
     /// Why it was not sent.
-    pub error: crate::error::SendError,
+    pub error: SendError,
     /// What was to be sent, unchanged.
     pub value: T,
 }
 
 impl<T> Unsent<T> {
-    pub(crate) const fn new(error: crate::error::SendError, value: T) -> Self {
+    pub(crate) const fn new(error: SendError, value: T) -> Self {
         Self { error, value }
     }
 }
@@ -183,7 +182,7 @@ impl<T> fmt::Display for Unsent<T> {
 
 impl<T: fmt::Debug> core::error::Error for Unsent<T> {}
 
-impl<T> From<Unsent<T>> for crate::error::SendError {
+impl<T> From<Unsent<T>> for SendError {
     fn from(unsent: Unsent<T>) -> Self {
         unsent.error
     }

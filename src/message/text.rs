@@ -116,7 +116,15 @@ impl PartialEq<&str> for Text<'_> {
 
 impl fmt::Debug for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
+        // Enough for a log line.
+        const SHOWN: usize = 64;
+        match self.char_indices().nth(SHOWN) {
+            None => fmt::Debug::fmt(&**self, f),
+            Some((end, _)) => {
+                let shown = self.get(..end).unwrap_or_default();
+                write!(f, "{shown:?}... ({} bytes)", self.len())
+            }
+        }
     }
 }
 

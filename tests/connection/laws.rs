@@ -119,7 +119,6 @@ proptest! {
         if let Some(error) = whole.error {
             prop_assert_eq!(&closes[0].payload, &code_of(error).to_be_bytes());
         }
-        prop_assert!(sent.len() <= 2);
     }
 
     #[test]
@@ -210,8 +209,8 @@ fn ops() -> impl Strategy<Value = (Role, Op)> {
 const MAX_QUEUED: usize = 20_000;
 /// The largest message that `sizes` gives, with its header.
 const LARGEST: usize = 20_000 + 14;
-/// Four of the largest control frames of the application's, a pong that is on its way and one that waits, and a Close.
-const CONTROL: usize = 7 * 131;
+/// Sixteen of the largest control frames, one pong more, and a Close.
+const CONTROL: usize = 18 * 131;
 
 /// What one side's application sent, as far as it was accepted.
 #[derive(Default)]

@@ -372,7 +372,7 @@ pub(crate) fn code_of(error: Error) -> u16 {
 }
 
 /// Every input ends as expected, and every ping and Close frame in it is answered with exactly the right bytes: the
-/// last pong (all others were replaced, for nothing was drained), then one Close frame.
+/// pongs, then one Close frame.
 pub(crate) fn check(
     role: Role,
     config: &Config,
@@ -384,12 +384,11 @@ pub(crate) fn check(
     assert_eq!(outcome.events, events, "{role:?}: {input:02x?}");
     assert_eq!(outcome.error, error, "{role:?}: {input:02x?}");
 
-    let mut replies = Vec::new();
-    let last_ping = events.iter().rev().find_map(|event| match event {
-        Got::Ping(payload) => Some(payload),
+    let pong = |event: &Got| match event {
+        Got::Ping(payload) => Some((0x8A, payload.clone())),
         _ => None,
-    });
-    replies.extend(last_ping.map(|payload| (0x8A, payload.clone())));
+    };
+    let mut replies: Vec<_> = events.iter().filter_map(pong).collect();
     match (error, events.last()) {
         (Some(error), _) => replies.push((0x88, code_of(error).to_be_bytes().into())),
         (None, Some(Got::Close(1005, _))) => replies.push((0x88, Vec::new())),

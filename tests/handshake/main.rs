@@ -2,12 +2,18 @@
 //!
 //! Every case runs whole and in single bytes, with the same result. After a failure more input must produce nothing.
 #![cfg(feature = "handshake")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    reason = "a test may panic, and has std"
+)]
 
 mod client;
 mod server;
 
 use proptest::prelude::*;
-use sockeye::handshake::{Acceptance, ClientHandshake, HeaderError};
+use sockeye::handshake::{Acceptance, ClientHandshake, HeaderError, Url};
 use sockeye::{Config, Input, Instant};
 
 use client::{ANSWER, NONCE, open, wanted};
@@ -143,6 +149,14 @@ proptest! {
         let mut bytes = ANSWER.as_bytes().to_vec();
         bytes.splice(at..(at + len).min(ANSWER.len()), new);
         let _ = open(&bytes);
+    }
+
+    #[test]
+    fn urls_survive_a_round_trip(url in "(ws|wss|Ws)://[a-z0-9.:\\[\\]%-]{0,12}[ -~]{0,20}") {
+        if let Ok(url) = url.parse::<Url>() {
+            prop_assert!(url.target().starts_with('/'));
+            prop_assert_eq!(url.to_string().parse::<Url>(), Ok(url));
+        }
     }
 
     #[test]

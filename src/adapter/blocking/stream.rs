@@ -7,7 +7,6 @@ use std::net::{Shutdown, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 
-use crate::adapter::io::now;
 use crate::{Instant, ReadIo, WriteIo};
 
 /// While two threads share a connection, no wait is longer than this: the other thread may have set a deadline, or wait
@@ -147,9 +146,11 @@ impl<S> BlockingIo<S> {
     fn wait(&self) -> Option<Duration> {
         // A timeout of zero is an error to the system, and the shortest wait is as good.
         const SHORTEST: Duration = Duration::from_millis(1);
-        let left = self
-            .deadline
-            .map(|deadline| deadline.saturating_duration_since(now()).max(SHORTEST));
+        let left = self.deadline.map(|deadline| {
+            deadline
+                .saturating_duration_since(Instant::now())
+                .max(SHORTEST)
+        });
         match (left, self.shared) {
             (Some(left), true) => Some(left.min(SHARED_WAIT)),
             (None, true) => Some(SHARED_WAIT),
@@ -186,7 +187,7 @@ impl<S: Stream> ReadIo for BlockingIo<S> {
     fn poll_deadline(&mut self, _cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         self.deadline = deadline;
         match deadline {
-            Some(deadline) if deadline <= now() => Poll::Ready(()),
+            Some(deadline) if deadline <= Instant::now() => Poll::Ready(()),
             _ => Poll::Pending,
         }
     }

@@ -30,7 +30,7 @@
 
 mod stream;
 
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
@@ -38,12 +38,12 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 
 use super::connect::{client as run_client, plain_address};
-use super::io::now;
+use super::driver::poll_item;
 use super::{SocketError, split, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
-    CloseCode, Closed, Config, Connection, Event, HandshakeError, Instant, Kind, Message,
-    Negotiated, Payload, Sender, State,
+    CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
+    Message, Negotiated, Payload, Sender, State, Unsent,
 };
 
 pub use stream::{BlockingIo, Stream, Untimed};
@@ -86,7 +86,7 @@ pub fn connect_with(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<TcpStream>, Response), SocketError> {
-    let started = now();
+    let started = Instant::now();
     let deadline = config
         .timeouts()
         .handshake()
@@ -109,7 +109,7 @@ fn connect_tcp(address: (&str, u16), deadline: Option<Instant>) -> Result<TcpStr
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in address.to_socket_addrs()? {
-        let left = deadline.saturating_duration_since(now());
+        let left = deadline.saturating_duration_since(Instant::now());
         if left == Duration::ZERO {
             return Err(HandshakeError::Timeout.into());
         }
@@ -134,7 +134,12 @@ pub fn client<S: Stream>(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<S>, Response), SocketError> {
-    let (ws, response) = block_on(run_client(BlockingIo::new(stream), request, config, now()))?;
+    let (ws, response) = block_on(run_client(
+        BlockingIo::new(stream),
+        request,
+        config,
+        Instant::now(),
+    ))?;
     Ok((WebSocket(ws), response))
 }
 
@@ -218,6 +223,11 @@ impl<S> WebSocket<S> {
         self.0.state()
     }
 
+    /// The peer's Close frame, once it came: why nothing can be sent any more.
+    pub fn peer_close(&self) -> Option<&CloseFrame> {
+        self.0.peer_close()
+    }
+
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.0.closed()
@@ -288,6 +298,18 @@ impl<S: Stream> WebSocket<S> {
         block_on(self.0.feed(message))
     }
 
+    /// As [`sockeye::WebSocket::try_feed`](crate::WebSocket::try_feed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_feed<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.0.try_feed(message)
+    }
+
     /// As [`sockeye::WebSocket::flush`](crate::WebSocket::flush).
     ///
     /// # Errors
@@ -327,6 +349,16 @@ impl<S: Stream> WebSocket<S> {
     /// As there.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed, SocketError> {
         block_on(self.0.close(code, reason))
+    }
+}
+
+/// The messages that arrive, up to the end or the first error.
+impl<S: Stream> Iterator for WebSocket<S> {
+    type Item = Result<Message<'static>, SocketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let websocket::WebSocket { inlet, output, .. } = &mut self.0;
+        block_on(poll_fn(|cx| poll_item(inlet, output, cx)))
     }
 }
 
@@ -396,6 +428,16 @@ impl<S: Stream> ReceiveHalf<S> {
     }
 }
 
+/// The messages that arrive, up to the end or the first error.
+impl<S: Stream> Iterator for ReceiveHalf<S> {
+    type Item = Result<Message<'static>, SocketError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let split::ReceiveHalf { inlet, link } = &mut self.0;
+        block_on(poll_fn(|cx| poll_item(inlet, link, cx)))
+    }
+}
+
 /// The sending half of a blocking [`WebSocket`]. As [`sockeye::SendHalf`](crate::SendHalf).
 #[derive(Debug)]
 pub struct SendHalf<S>(split::SendHalf<BlockingIo<S>>);
@@ -417,6 +459,18 @@ impl<S: Stream> SendHalf<S> {
     /// As there.
     pub fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
         block_on(self.0.feed(message))
+    }
+
+    /// As [`sockeye::WebSocket::try_feed`](crate::WebSocket::try_feed).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_feed<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.0.try_feed(message)
     }
 
     /// As [`sockeye::WebSocket::flush`](crate::WebSocket::flush).
