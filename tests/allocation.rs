@@ -1,6 +1,13 @@
 //! What a connection allocates, by a counting allocator: nothing where it promises nothing, and never more than its
 //! limits, whatever the peer sends or declares.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may panic, and knows its numbers"
+)]
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
 
 use std::alloc::{GlobalAlloc, Layout, System};

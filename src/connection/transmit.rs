@@ -383,7 +383,8 @@ mod tests {
 
     /// An unmasked frame of up to 125 bytes.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-        [&[first, payload.len() as u8], payload].concat()
+        let len = u8::try_from(payload.len()).unwrap();
+        [&[first, len], payload].concat()
     }
 
     fn push(queue: &mut Queue, payload: &[u8]) {

@@ -186,7 +186,7 @@ pub(crate) fn parse_some(role: Role, output: &[u8]) -> (Vec<Sent>, &[u8]) {
         let shortest = frame(0, vec![0; len]).len() - len;
         assert_eq!(header, shortest, "length not in its shortest form");
         let key = key.try_into().ok();
-        let payload = key.map_or(payload.to_vec(), |key| xor(payload, key).collect());
+        let payload = xor(payload, key.unwrap_or_default()).collect();
         frames.push(Sent {
             first,
             payload,
@@ -436,10 +436,7 @@ pub(crate) fn fails_with(
 pub(crate) fn fails_at(role: Role, input: &[u8]) -> Option<usize> {
     let mut conn = connection(role, &Config::new());
     let mut fails = |byte: &u8| receive(&mut conn, START, &[*byte], &mut Vec::new()).is_err();
-    input
-        .iter()
-        .position(|byte| fails(byte))
-        .map(|position| position + 1)
+    (1..=input.len()).find(|count| fails(&input[count - 1]))
 }
 
 /// Whatever came of it.
