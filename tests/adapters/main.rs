@@ -1,0 +1,32 @@
+//! The adapters over real loopback sockets: every scenario runs on tokio, on smol and on blocking sockets.
+//!
+//! Each end of a connection has a thread and a runtime of its own, and no scenario may take longer than ten seconds.
+#![cfg(all(feature = "blocking", feature = "tokio", feature = "futures"))]
+
+mod closing;
+mod halves;
+mod opening;
+mod support;
+mod talking;
+
+/// Runs scenarios, which are generic over the adapter, on all of them.
+macro_rules! on_every_adapter {
+    ($($scenario:ident),* $(,)?) => {
+        mod tokio {
+            $(#[test] fn $scenario() {
+                crate::support::bounded(super::$scenario::<crate::support::Tokio>);
+            })*
+        }
+        mod futures {
+            $(#[test] fn $scenario() {
+                crate::support::bounded(super::$scenario::<crate::support::Futures>);
+            })*
+        }
+        mod blocking {
+            $(#[test] fn $scenario() {
+                crate::support::bounded(super::$scenario::<crate::support::Blocking>);
+            })*
+        }
+    };
+}
+pub(crate) use on_every_adapter;
