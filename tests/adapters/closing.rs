@@ -56,11 +56,10 @@ fn by_the_client<A: Adapter>() {
 
 fn by_the_server<A: Adapter>() {
     let server = async |mut ws: A::Ws| ws.close(CloseCode::GOING_AWAY, "bye").await.unwrap();
-    let (served, closed) =
-        serve::<A, _, _, _, _>(Config::new(), server, async |mut ws: A::Ws| {
-            assert!(ws.recv().await.unwrap().is_none());
-            ws.closed().unwrap()
-        });
+    let (served, closed) = serve::<A, _, _, _, _>(Config::new(), server, async |mut ws: A::Ws| {
+        assert!(ws.recv().await.unwrap().is_none());
+        ws.closed().unwrap()
+    });
     assert_eq!(served.initiator, Initiator::Local);
     assert_eq!(closed.initiator, Initiator::Peer);
     assert_eq!(closed.reason(), "bye");
@@ -124,7 +123,10 @@ fn misuse<A: Adapter>() {
         ));
         let long = "x".repeat(124);
         let error = ws.close(CloseCode::NORMAL, &long).await.unwrap_err();
-        assert!(matches!(error, SocketError::Send(SendError::ControlTooLong)));
+        assert!(matches!(
+            error,
+            SocketError::Send(SendError::ControlTooLong)
+        ));
         let error = ws.ping(&[0; 126]).await.unwrap_err();
         assert!(error.is_misuse());
         ws.send("still open").await.unwrap();
@@ -141,10 +143,11 @@ fn peer_vanishes<A: Adapter>() {
         assert!(ws.send("x").await.is_err());
         (first.to_string(), second.to_string(), ws.closed().unwrap())
     };
-    let ((first, second, closed), ()) = serve_raw::<A, _, _, _>(Config::new(), server, |mut stream| {
-        // In the middle of a frame.
-        stream.write_all(&masked(0x82, &[0; 100])[..50]).unwrap();
-    });
+    let ((first, second, closed), ()) =
+        serve_raw::<A, _, _, _>(Config::new(), server, |mut stream| {
+            // In the middle of a frame.
+            stream.write_all(&masked(0x82, &[0; 100])[..50]).unwrap();
+        });
     assert_eq!(first, Error::Eof.to_string());
     assert_eq!(second, first);
     assert!(!closed.clean);
@@ -161,10 +164,7 @@ fn peer_resets<A: Adapter>() {
         assert_eq!(message.as_text(), Some("last words"));
         let first = ws.recv().await.unwrap_err();
         let second = ws.recv().await.unwrap_err();
-        assert!(matches!(
-            second,
-            SocketError::Connection(Error::Eof)
-        ));
+        assert!(matches!(second, SocketError::Connection(Error::Eof)));
         (first, ws.closed().unwrap())
     };
     let ((first, closed), ()) = serve_raw::<A, _, _, _>(Config::new(), server, |mut stream| {
@@ -172,7 +172,10 @@ fn peer_resets<A: Adapter>() {
         stream.peek(&mut [0]).unwrap();
     });
     assert!(
-        matches!(first, SocketError::Io(_) | SocketError::Connection(Error::Eof)),
+        matches!(
+            first,
+            SocketError::Io(_) | SocketError::Connection(Error::Eof)
+        ),
         "{first:?}"
     );
     assert!(!closed.clean);

@@ -30,7 +30,11 @@ async fn flood_both_ways<A: Adapter>(ws: A::Ws) {
             match receive.recv_event().await.unwrap() {
                 Some(Event::Binary(payload)) => {
                     assert!(payload.len() == MESSAGE);
-                    assert!(payload.iter().all(|byte| usize::from(*byte) == messages % 256));
+                    assert!(
+                        payload
+                            .iter()
+                            .all(|byte| usize::from(*byte) == messages % 256)
+                    );
                     messages += 1;
                 }
                 Some(Event::Ping(_)) => pings += 1,
@@ -56,7 +60,10 @@ async fn flood_both_ways<A: Adapter>(ws: A::Ws) {
         Err(error) => panic!("{error}"),
     }
     while let Some(event) = receive.recv_event().await.unwrap() {
-        assert!(matches!(event, Event::Pong(_) | Event::Close(_)), "{event:?}");
+        assert!(
+            matches!(event, Event::Pong(_) | Event::Close(_)),
+            "{event:?}"
+        );
     }
     assert!(receive.closed().unwrap().clean);
 }

@@ -144,7 +144,10 @@ fn refusal_of_a_flood<A: Adapter>() {
 fn bad_requests_are_answered<A: Adapter>() {
     let cases: [(&[u8], &str); 3] = [
         (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 426 "),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", "HTTP/1.1 400 "),
+        (
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+            "HTTP/1.1 400 ",
+        ),
         (
             b"POST / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
             "HTTP/1.1 405 ",
@@ -163,7 +166,10 @@ fn bad_requests_are_answered<A: Adapter>() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with(status), "{answer}");
-        assert_eq!(answer.contains("Sec-WebSocket-Version: 13"), status.contains("426"));
+        assert_eq!(
+            answer.contains("Sec-WebSocket-Version: 13"),
+            status.contains("426")
+        );
         drop(stream);
         let error = serving.join().unwrap().unwrap();
         assert!(matches!(error, SocketError::Handshake(_)), "{error:?}");

@@ -308,9 +308,8 @@ impl Adapter for Tokio {
         sockeye::tokio::TokioIo<tokio::io::ReadHalf<tokio::net::TcpStream>>,
         sockeye::tokio::TokioIo<tokio::io::WriteHalf<tokio::net::TcpStream>>,
     >;
-    type Tx = sockeye::SendHalf<
-        sockeye::tokio::TokioIo<tokio::io::WriteHalf<tokio::net::TcpStream>>,
-    >;
+    type Tx =
+        sockeye::SendHalf<sockeye::tokio::TokioIo<tokio::io::WriteHalf<tokio::net::TcpStream>>>;
 
     fn run<F: Future>(future: F) -> F::Output {
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -370,8 +369,7 @@ impl Adapter for Futures {
         futures::FuturesIo<futures::SharedStream<smol::net::TcpStream>>,
         futures::FuturesIo<futures::SharedStream<smol::net::TcpStream>>,
     >;
-    type Tx =
-        sockeye::SendHalf<futures::FuturesIo<futures::SharedStream<smol::net::TcpStream>>>;
+    type Tx = sockeye::SendHalf<futures::FuturesIo<futures::SharedStream<smol::net::TcpStream>>>;
 
     fn run<F: Future>(future: F) -> F::Output {
         smol::block_on(future)
@@ -410,9 +408,7 @@ impl Adapter for Futures {
         let tasks = smol::LocalExecutor::new();
         let first = tasks.spawn(first());
         let second = tasks.spawn(second());
-        tasks
-            .run(async { (first.await, second.await) })
-            .await
+        tasks.run(async { (first.await, second.await) }).await
     }
 }
 
@@ -475,7 +471,11 @@ pub(crate) fn hasty() -> Config {
 }
 
 /// Runs a server and a client at the same time, each on a thread and a runtime of its own.
-pub(crate) fn serve<A: Adapter, S, C, FS, FC>(config: Config, server: S, client: C) -> (FS::Output, FC::Output)
+pub(crate) fn serve<A: Adapter, S, C, FS, FC>(
+    config: Config,
+    server: S,
+    client: C,
+) -> (FS::Output, FC::Output)
 where
     S: FnOnce(A::Ws) -> FS + Send + 'static,
     C: FnOnce(A::Ws) -> FC,
@@ -525,7 +525,8 @@ where
     (serving.join().unwrap(), output)
 }
 
-pub(crate) const REQUEST: &[u8] = b"GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+pub(crate) const REQUEST: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 
