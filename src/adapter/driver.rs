@@ -26,7 +26,7 @@ pub(super) struct Output<W> {
     unflushed: bool,
     /// The writing side of the transport was shut down.
     shut_down: bool,
-    /// Writing failed. What is queued from then on is dropped.
+    /// Writing failed, and is not tried again.
     broken: Option<ErrorKind>,
 }
 
@@ -127,12 +127,13 @@ impl<W: WriteIo> Output<W> {
             }
         };
         if let Err(error) = &result {
-            self.broken = Some(error.kind());
-            self.discard();
+            self.break_off(error.kind());
         }
-        // The other side may wait for room that there is now.
         match side {
+            // It may wait for room that there is now.
             Side::Receive => self.signals.wake_side(Side::Send),
+            // It waits to end the transport, or for input that will not come.
+            Side::Send if self.has_work() => self.signals.wake_side(Side::Receive),
             Side::Send => {}
         }
         Poll::Ready(result)
@@ -158,8 +159,13 @@ impl<W: WriteIo> Output<W> {
         Poll::Ready(Ok(()))
     }
 
-    fn discard(&mut self) {
-        self.sender.take_transmit(&mut Vec::new());
+    fn break_off(&mut self, error: ErrorKind) {
+        self.broken = Some(error);
+        self.signals.set_needs_care(true);
+        if self.sender.state() == State::Open {
+            // Nobody will miss it. But a Close frame that waits tells that the end was not clean.
+            self.sender.take_transmit(&mut Vec::new());
+        }
     }
 
     /// Makes room until `attempt` no longer says that the queue is full.
@@ -169,6 +175,11 @@ impl<W: WriteIo> Output<W> {
         mut attempt: impl FnMut(&mut Sender) -> Result<(), SendError>,
     ) -> Poll<Result<(), SocketError>> {
         loop {
+            if self.sender.state() == State::Open {
+                if let Some(error) = self.write_error() {
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
             let flushed = match attempt(&mut self.sender) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(SendError::Full) => self.poll_flush(Side::Send, cx)?,
@@ -188,11 +199,8 @@ impl<W: WriteIo> Output<W> {
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let flushed = match self.poll_flush(Side::Receive, cx) {
             Poll::Pending => false,
-            Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(_)) => {
-                self.discard();
-                true
-            }
+            // Nothing waits, or it waits in vain.
+            Poll::Ready(Ok(()) | Err(_)) => true,
         };
         match self.sender.transport() {
             Transport::Open => Poll::Pending,
@@ -303,7 +311,11 @@ pub(super) fn poll_event<L: Link, T>(
             }
         }
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
-            Poll::Pending if link.needs_care() => return poll_broken(link),
+            Poll::Pending if link.needs_care() => match poll_broken(link) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => return Poll::Pending,
+            },
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.
@@ -358,17 +370,16 @@ fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), Soc
     }
 }
 
-/// Nothing to read: if writing failed, nothing ever will be.
-fn poll_broken<L: Link, T>(link: &mut L) -> Poll<Result<Option<T>, SocketError>> {
-    let error = link.output(|output| {
-        let error = output.write_error()?;
+/// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection is open.
+fn poll_broken<L: Link>(link: &mut L) -> Poll<io::Result<()>> {
+    link.output(|output| {
+        let Some(error) = output.write_error() else {
+            return Poll::Pending;
+        };
+        let was_open = output.sender.state() == State::Open;
         let _eof = output.sender.handle_eof();
-        Some(error)
-    });
-    match error {
-        Some(error) => Poll::Ready(Err(error.into())),
-        None => Poll::Pending,
-    }
+        Poll::Ready(if was_open { Err(error) } else { Ok(()) })
+    })
 }
 
 /// How a connection ended, for who asks after it has.

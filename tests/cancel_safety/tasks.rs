@@ -215,3 +215,83 @@ fn stream_and_sink() {
     }
     assert!(ws.closed().unwrap().clean);
 }
+
+/// Reading goes on after a failed write: what the peer said before is not lost.
+#[test]
+fn a_failed_write_loses_no_input() {
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    mock.wire().write_error = Some(ErrorKind::BrokenPipe);
+    let error = finish(ws.send("x")).unwrap_err();
+    assert!(matches!(error, SocketError::Io(_)));
+    // It stays broken, and nothing piles up.
+    for _ in 0..10 {
+        assert!(finish(ws.feed(vec![0; 5000])).is_err());
+    }
+    assert!(ws.queued() < 5000);
+    mock.give(&masked(0x81, b"last words"));
+    let message = finish(ws.recv()).unwrap().unwrap();
+    assert_eq!(message.as_text(), Some("last words"));
+    let error = finish(ws.recv()).unwrap_err();
+    assert!(matches!(error, SocketError::Io(_)));
+    let error = finish(ws.recv()).unwrap_err();
+    assert!(matches!(error, SocketError::Connection(Error::Eof)));
+    assert!(!ws.closed().unwrap().clean);
+}
+
+/// The receiving task learns that nothing can be written any more.
+#[test]
+fn a_failed_write_wakes_the_receiver() {
+    for takes_nothing in [false, true] {
+        let mock = Mock::smooth();
+        let (mut receive, mut send) = halves(&Config::new(), &mock);
+        let receiver = Task::new();
+        let mut receiving = pin!(receive.recv());
+        assert!(receiver.poll(receiving.as_mut()).is_pending());
+        assert!(receiver.poll(receiving.as_mut()).is_pending());
+        mock.wire().takes_nothing = takes_nothing;
+        if !takes_nothing {
+            mock.wire().write_error = Some(ErrorKind::BrokenPipe);
+        }
+        let error = finish(send.send("x")).unwrap_err();
+        assert!(matches!(error, SocketError::Io(_)));
+        assert_ne!(receiver.woken(), 0);
+        let Poll::Ready(Err(SocketError::Io(_))) = receiver.poll(receiving.as_mut()) else {
+            panic!("the receiving half waits");
+        };
+    }
+}
+
+/// A Close frame that could not be written was not sent.
+#[test]
+fn an_unsent_close_is_not_clean() {
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    mock.wire().write_error = Some(ErrorKind::BrokenPipe);
+    mock.give(&masked(0x88, &[3, 0xE8]));
+    mock.end();
+    let outcome = finish(ws.recv());
+    assert!(!matches!(outcome, Ok(Some(_))));
+    let closed = ws.closed().unwrap();
+    assert!(!closed.clean, "{closed:?}");
+    assert_eq!(closed.code(), CloseCode::NORMAL);
+}
+
+/// The receiving task waits to end the transport after a Close frame, which the sending task happens to write.
+#[test]
+fn the_sender_wakes_who_ends_the_transport() {
+    let mock = Mock::smooth();
+    let (mut receive, mut send) = halves(&Config::new(), &mock);
+    mock.wire().blocked = true;
+    mock.give(&masked(0x83, b"reserved"));
+    let receiver = Task::new();
+    let mut receiving = pin!(receive.recv());
+    assert!(receiver.poll(receiving.as_mut()).is_pending());
+    receiver.woken();
+    mock.unblock_silently();
+    finish(send.flush()).unwrap();
+    assert_eq!(mock.frames()[0].0, 0x88);
+    assert_ne!(receiver.woken(), 0);
+    assert!(receiver.poll(receiving.as_mut()).is_pending());
+    assert!(mock.wire().shut_down);
+}
