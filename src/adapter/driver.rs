@@ -93,6 +93,19 @@ impl<W> Output<W> {
         change(&mut self.sender)
     }
 
+    /// Changes the sender in a way that may end the connection. What waits then is lost, and who waits for it is told.
+    fn end<T>(&mut self, end: impl FnOnce(&mut Sender) -> T) -> T {
+        let waits = self.sender.queued() > 0 || self.unflushed;
+        let result = self.tend(end);
+        if self.sender.state() == State::Closed {
+            if waits {
+                self.broken.get_or_insert(ErrorKind::ConnectionAborted);
+            }
+            self.signals.wake_side(Side::Send);
+        }
+        result
+    }
+
     /// Whether there is something to write, a deadline to keep, or a transport to end.
     fn has_work(&self) -> bool {
         self.sender.state() != State::Open
@@ -207,7 +220,7 @@ impl<W: WriteIo> Output<W> {
             Transport::ShutdownWrite if flushed => match self.poll_shutdown(cx) {
                 Poll::Ready(Err(_)) => {
                     // The peer will not see the end of this side, so there is no point in waiting for its own.
-                    let _eof = self.sender.handle_eof();
+                    let _eof = self.end(Sender::handle_eof);
                     Poll::Ready(())
                 }
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
@@ -319,13 +332,13 @@ pub(super) fn poll_event<L: Link, T>(
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.
-                let _eof = link.output(|output| output.tend(Sender::handle_eof));
+                let _eof = link.output(|output| output.end(Sender::handle_eof));
             }
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => {
                 let was_open = link.output(|output| {
                     let was_open = output.sender.state() == State::Open;
-                    let _eof = output.tend(Sender::handle_eof);
+                    let _eof = output.end(Sender::handle_eof);
                     was_open
                 });
                 if was_open {
@@ -366,7 +379,7 @@ fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), Soc
             return Poll::Pending;
         }
         // What it returns lasts in the sender.
-        let _timeout = link.output(|output| output.sender.handle_timeout(now()));
+        let _timeout = link.output(|output| output.end(|sender| sender.handle_timeout(now())));
     }
 }
 
@@ -377,7 +390,7 @@ fn poll_broken<L: Link>(link: &mut L) -> Poll<io::Result<()>> {
             return Poll::Pending;
         };
         let was_open = output.sender.state() == State::Open;
-        let _eof = output.sender.handle_eof();
+        let _eof = output.end(Sender::handle_eof);
         Poll::Ready(if was_open { Err(error) } else { Ok(()) })
     })
 }

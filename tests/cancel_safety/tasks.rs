@@ -295,3 +295,29 @@ fn the_sender_wakes_who_ends_the_transport() {
     assert!(receiver.poll(receiving.as_mut()).is_pending());
     assert!(mock.wire().shut_down);
 }
+
+/// A sender is let go when the connection ends, even if the transport stays stuck, and learns that its message is lost.
+#[test]
+fn the_end_lets_the_sender_go() {
+    for buffers in [false, true] {
+        let short = Some(Duration::from_millis(20));
+        let config = Config::new().with_timeouts(Timeouts::new().with_close(short));
+        let mock = Mock::smooth();
+        let (mut receive, mut send) = halves(&config, &mock);
+        mock.wire().buffers = buffers;
+        mock.wire().blocked = true;
+        let sender = Task::new();
+        let mut sending = pin!(send.send("stuck"));
+        assert!(sender.poll(sending.as_mut()).is_pending());
+        mock.give(&masked(0x88, &[3, 0xE8]));
+        let outcome = smol::block_on(receive.recv());
+        assert!(matches!(
+            outcome,
+            Err(SocketError::Connection(Error::Timeout(Timeout::Close)))
+        ));
+        assert_ne!(sender.woken(), 0);
+        let Poll::Ready(Err(_)) = sender.poll(sending.as_mut()) else {
+            panic!("the message was not sent");
+        };
+    }
+}
