@@ -16,6 +16,10 @@ use crate::{CloseCode, Closed, Event, Instant, Receiver, SendError, Sender, Stat
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
 
+/// After so many reads in a row a task lets others run: a peer that always has something to say, such as pings, would
+/// keep the thread. It is more than a megabyte, so the pause costs nothing.
+pub(super) const MAX_READS: u32 = 64;
+
 /// The sending half of a connection with the transport that it writes to.
 #[derive(Debug)]
 pub(super) struct Output<W> {
@@ -247,6 +251,8 @@ impl<W: WriteIo> Output<W> {
 pub(super) struct Inlet {
     pub(super) receiver: Receiver,
     pub(super) buffer: ReadBuffer,
+    /// How many reads gave something since the last wait.
+    pub(super) reads: u32,
 }
 
 /// How the receiving side reaches the transport and the sending side, which may be shared with another task.
@@ -301,7 +307,9 @@ pub(super) fn poll_event<L: Link, T>(
 ) -> Poll<Result<Option<T>, SocketError>> {
     loop {
         while !inlet.buffer.is_empty() {
-            let Inlet { receiver, buffer } = &mut *inlet;
+            let Inlet {
+                receiver, buffer, ..
+            } = &mut *inlet;
             match buffer.consume(|input| receiver.receive(input)) {
                 Ok(Some(event)) => {
                     if matches!(event, Event::Ping(_) | Event::Close(_)) {
@@ -323,18 +331,26 @@ pub(super) fn poll_event<L: Link, T>(
                 return Poll::Ready(result.map(|()| None));
             }
         }
+        if inlet.reads >= MAX_READS {
+            inlet.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
             Poll::Pending if link.needs_care() => match poll_broken(link) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                 Poll::Pending => return Poll::Pending,
             },
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                inlet.reads = 0;
+                return Poll::Pending;
+            }
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.
                 let _eof = link.output(|output| output.end(Sender::handle_eof));
             }
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(_)) => inlet.reads += 1,
             Poll::Ready(Err(error)) => {
                 let was_open = link.output(|output| {
                     let was_open = output.sender.state() == State::Open;

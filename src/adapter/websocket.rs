@@ -56,6 +56,7 @@ impl<I> WebSocket<I> {
             inlet: Inlet {
                 receiver,
                 buffer: ReadBuffer::with_unread(leftover),
+                reads: 0,
             },
             output: Output::new(sender, io),
             negotiated,

@@ -321,3 +321,25 @@ fn the_end_lets_the_sender_go() {
         };
     }
 }
+
+/// A peer that never stops does not keep the thread: other tasks get their turn.
+#[test]
+fn floods_yield() {
+    let config = Config::new().with_timeouts(Timeouts::new().with_close(None));
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let mock = Mock::smooth();
+        mock.wire().endless = Some(masked(0x8A, &[0; 125]).repeat(100));
+        let mut ws = server(&config, &mock);
+        let task = Task::new();
+        assert!(task.poll(pin!(ws.recv())).is_pending());
+        assert_ne!(task.woken(), 0);
+        assert!(
+            task.poll(pin!(ws.close(CloseCode::NORMAL, "")))
+                .is_pending()
+        );
+        assert_ne!(task.woken(), 0);
+        done.send(mock.wire().reads).unwrap();
+    });
+    assert!(wait.recv_timeout(Duration::from_secs(5)).unwrap() < 1000);
+}
