@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use bytes::{Buf, Bytes};
 
 use super::buffer::ReadBuffer;
+use super::driver::MAX_READS;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo, now};
 use super::websocket::WebSocket;
@@ -108,19 +109,19 @@ pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
     let deadline = config.timeouts().close().map(|timeout| now() + timeout);
     let mut shut_down = false;
     poll_fn(|cx| {
-        if io.poll_deadline(cx, deadline).is_ready() {
-            return Poll::Ready(());
-        }
-        match handshake.poll_write(io, cx) {
-            Poll::Ready(Ok(())) if !shut_down => match io.poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => shut_down = true,
+        for _ in 0..MAX_READS {
+            if io.poll_deadline(cx, deadline).is_ready() {
+                return Poll::Ready(());
+            }
+            match handshake.poll_write(io, cx) {
+                Poll::Ready(Ok(())) if !shut_down => match io.poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => shut_down = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                },
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {}
-            },
-            Poll::Ready(Err(_)) => return Poll::Ready(()),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-        }
-        loop {
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
             buffer.consume(|input| {
                 input.take_all();
             });
@@ -130,6 +131,8 @@ pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
                 Poll::Ready(Ok(_)) => {}
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await;
 }

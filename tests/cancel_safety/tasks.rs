@@ -343,3 +343,28 @@ fn floods_yield() {
     });
     assert!(wait.recv_timeout(Duration::from_secs(5)).unwrap() < 1000);
 }
+
+/// Neither does one that was refused, and its deadline holds.
+#[test]
+fn refused_floods_end() {
+    let short = Some(Duration::from_millis(50));
+    let config = Config::new().with_timeouts(Timeouts::new().with_close(short));
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let mock = Mock::smooth();
+        mock.give(
+            b"GET /chat HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
+            Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            Sec-WebSocket-Version: 13\r\n\r\n",
+        );
+        let upgrade = finish(Upgrade::receive(mock.clone(), &config)).unwrap();
+        mock.wire().endless = Some(vec![0; 10_000]);
+        let mut rejecting = pin!(upgrade.reject(Refusal::new(403)));
+        let task = Task::new();
+        while task.poll(rejecting.as_mut()).is_pending() {
+            assert_ne!(task.woken(), 0);
+        }
+        done.send(()).unwrap();
+    });
+    wait.recv_timeout(Duration::from_secs(5)).unwrap();
+}
