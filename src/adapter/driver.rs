@@ -381,22 +381,25 @@ fn read<L: Link>(
 /// Does for the sending side what only the receiving task is there to do: writes answers, meets deadlines, ends the
 /// transport. Ready when the connection is closed.
 fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+    // A blocking transport has to know the deadline before it waits.
     loop {
-        let (ended, deadline, error) = link.output(|output| {
-            let ended = output.poll_drive(cx).is_ready();
-            let sender = &output.sender;
-            output.signals.set_needs_care(output.has_work());
-            (ended, sender.poll_timeout(), sender.error())
-        });
-        if ended {
-            return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
-        }
+        let deadline = link.output(|output| output.sender.poll_timeout());
         if link.poll_deadline(cx, deadline).is_pending() {
-            return Poll::Pending;
+            break;
         }
-        // What it returns lasts in the sender.
-        let _timeout = link.output(|output| output.end(|sender| sender.handle_timeout(now())));
+        // The transport's clock may be ahead of this one. What it returns lasts in the sender.
+        let now = deadline.map_or_else(now, |deadline| now().max(deadline));
+        let _timeout = link.output(|output| output.end(|sender| sender.handle_timeout(now)));
     }
+    let (ended, error) = link.output(|output| {
+        let ended = output.poll_drive(cx).is_ready();
+        output.signals.set_needs_care(output.has_work());
+        (ended, output.sender.error())
+    });
+    if ended {
+        return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
+    }
+    Poll::Pending
 }
 
 /// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection is open.

@@ -206,7 +206,11 @@ fn peer_is_silent<A: Adapter>() {
 /// The deadline holds for a Close frame that cannot even be written.
 fn peer_does_not_read<A: Adapter>() {
     const SIZE: usize = 16 << 20;
-    let config = hasty().with_limits(Limits::new().with_max_queued(2 * SIZE));
+    // No other deadline than the one in question.
+    let timeouts = hasty().timeouts().clone().with_handshake(None);
+    let config = Config::new()
+        .with_timeouts(timeouts)
+        .with_limits(Limits::new().with_max_queued(2 * SIZE));
     let (done, wait) = std::sync::mpsc::channel();
     let server = async move |mut ws: A::Ws| {
         ws.feed(vec![0; SIZE]).await.unwrap();
