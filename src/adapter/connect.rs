@@ -46,10 +46,33 @@ pub(super) trait Exchange {
         io: &mut I,
         cx: &mut Context<'_>,
     ) -> Result<(), HandshakeError> {
-        while io.poll_deadline(cx, self.deadline()).is_ready() {
-            self.handle_timeout(now())?;
+        while let Some(deadline) = self.deadline() {
+            if io.poll_deadline(cx, Some(deadline)).is_pending() {
+                break;
+            }
+            // The transport's clock may be ahead of this one.
+            self.handle_timeout(now().max(deadline))?;
         }
         Ok(())
+    }
+
+    /// Writes until nothing waits, within the deadline. If it has passed already, there is one attempt.
+    fn poll_answer<I: ReadIo + WriteIo>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SocketError>> {
+        // A blocking transport has to know the deadline before it waits.
+        let deadline = self.deadline();
+        let is_late = io.poll_deadline(cx, deadline).is_ready();
+        if self.poll_write(io, cx)?.is_ready() {
+            end_deadline(io, cx);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(deadline) = deadline.filter(|_| is_late) {
+            self.handle_timeout(now().max(deadline))?;
+        }
+        Poll::Pending
     }
 }
 
@@ -63,6 +86,7 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
         loop {
             if !buffer.is_empty() {
                 if let Some(result) = buffer.consume(|input| handshake.receive(now(), input))? {
+                    end_deadline(io, cx);
                     return Poll::Ready(Ok(result));
                 }
             }
@@ -81,6 +105,11 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
         }
     })
     .await
+}
+
+/// The connection has no deadline when it starts, and a transport remembers the last one.
+fn end_deadline<I: ReadIo>(io: &mut I, cx: &mut Context<'_>) {
+    let _none = io.poll_deadline(cx, None);
 }
 
 fn read<I: ReadIo>(
