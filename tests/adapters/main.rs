@@ -3,6 +3,7 @@
 //! Each end of a connection has a thread and a runtime of its own, and no scenario may take longer than ten seconds.
 #![cfg(all(feature = "blocking", feature = "tokio", feature = "futures"))]
 
+mod clock;
 mod closing;
 mod halves;
 mod opening;
