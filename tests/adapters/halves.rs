@@ -4,7 +4,8 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::{CloseCode, Config, Error, Event, SendError, SocketError, Timeout};
+use futures_util::{Sink, SinkExt, Stream, StreamExt};
+use sockeye::{CloseCode, Config, Error, Event, Message, SendError, SocketError, Timeout};
 
 use crate::support::*;
 
@@ -233,4 +234,121 @@ fn the_peer_ends_it<A: Adapter>() {
         while wait.recv().is_ok() {}
         drop(stream);
     });
+}
+
+/// Two tasks that run at the same time on tokio's threads, with a transport that needs no lock.
+#[test]
+fn tokio_threads() {
+    bounded(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url = format!("ws://{}/", listener.local_addr().unwrap());
+            let config = Config::new();
+            let (server, client) = tokio::join!(
+                async {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    sockeye::tokio::accept(stream, &config).await.unwrap()
+                },
+                async { sockeye::tokio::connect(&url).await.unwrap() },
+            );
+            let (mut sending, mut receiving) = (Vec::new(), Vec::new());
+            for ws in [server, client] {
+                let (mut receive, mut send) = ws.split_with(tokio::net::TcpStream::into_split);
+                sending.push(tokio::spawn(async move {
+                    for i in 0..COUNT {
+                        send.send(vec![i as u8; MESSAGE]).await.unwrap();
+                        send.ping(&[i as u8]).await.unwrap();
+                    }
+                    send.send("done").await.unwrap();
+                    send
+                }));
+                receiving.push(tokio::spawn(async move {
+                    let mut bytes = 0;
+                    loop {
+                        match receive.recv().await.unwrap().unwrap() {
+                            Message::Binary(payload) => bytes += payload.len(),
+                            Message::Text(_) => return (bytes, receive),
+                        }
+                    }
+                }));
+            }
+            // Who is done must not leave, because it would reset the other's connection with what it did not read.
+            let mut done = Vec::new();
+            for task in receiving {
+                done.push(task.await.unwrap());
+            }
+            assert!(done.iter().all(|done| done.0 == COUNT * MESSAGE));
+            for task in sending {
+                task.await.unwrap();
+            }
+        });
+    });
+}
+
+/// The halves that `StreamExt::split` makes, in two tasks at both ends.
+async fn stream_and_sink<A: Adapter, S, E>(ws: S) -> (usize, usize)
+where
+    S: Stream<Item = Result<Message<'static>, E>> + Sink<Message<'static>, Error = E> + Unpin,
+    S: Send + 'static,
+    E: std::error::Error + 'static,
+{
+    let (mut sink, mut stream) = ws.split();
+    let sending = async move || {
+        for i in 0..COUNT {
+            sink.send(Message::from(vec![i as u8; MESSAGE]))
+                .await
+                .unwrap();
+        }
+        sink.send("done".into()).await.unwrap();
+        sink
+    };
+    let receiving = async move || {
+        let mut bytes = 0;
+        loop {
+            match stream.next().await.unwrap().unwrap() {
+                Message::Binary(payload) => bytes += payload.len(),
+                Message::Text(_) => return (bytes, stream),
+            }
+        }
+    };
+    let (mut sink, (bytes, mut stream)) = A::both(sending, receiving).await;
+    sink.close().await.unwrap();
+    let mut rest = 0;
+    while let Some(item) = stream.next().await {
+        item.unwrap();
+        rest += 1;
+    }
+    (bytes, rest)
+}
+
+fn streams_and_sinks<A: Adapter>()
+where
+    A::Ws: Stream<Item = Outcome<Message<'static>>>
+        + Sink<Message<'static>, Error = SocketError>
+        + Unpin
+        + Send,
+{
+    bounded(|| {
+        let end = stream_and_sink::<A, A::Ws, SocketError>;
+        let ends = serve::<A, _, _, _, _>(Config::new(), end, end);
+        for (bytes, rest) in [ends.0, ends.1] {
+            assert_eq!(bytes, COUNT * MESSAGE);
+            assert_eq!(rest, 0);
+        }
+    });
+}
+
+#[test]
+fn tokio_stream_and_sink() {
+    streams_and_sinks::<Tokio>();
+}
+
+#[test]
+fn smol_stream_and_sink() {
+    streams_and_sinks::<Futures>();
 }

@@ -13,17 +13,17 @@ mod talking;
 /// Runs scenarios, which are generic over the adapter, on all of them.
 macro_rules! on_every_adapter {
     ($($scenario:ident),* $(,)?) => {
-        mod tokio {
+        mod on_tokio {
             $(#[test] fn $scenario() {
                 crate::support::bounded(super::$scenario::<crate::support::Tokio>);
             })*
         }
-        mod futures {
+        mod on_futures {
             $(#[test] fn $scenario() {
                 crate::support::bounded(super::$scenario::<crate::support::Futures>);
             })*
         }
-        mod blocking {
+        mod on_blocking {
             $(#[test] fn $scenario() {
                 crate::support::bounded(super::$scenario::<crate::support::Blocking>);
             })*
