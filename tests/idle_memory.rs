@@ -1,5 +1,14 @@
 //! What a connection holds while it is idle, and what it allocates while it is busy.
 #![cfg(feature = "tokio")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test"
+)]
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -25,13 +34,13 @@ fn count(bytes: isize) {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        count(layout.size().cast_signed());
+        count(layout.size() as isize);
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
+        count(-(layout.size() as isize));
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -124,10 +133,10 @@ async fn memory() {
         idle(client).await;
     }
     let after = LIVE.load(Ordering::Relaxed);
-    let heap = (after - before) / (2 * COUNT).cast_signed();
+    let heap = (after - before) / (2 * COUNT) as isize;
     let inline = size_of::<Ws>() - size_of::<TcpStream>();
     println!("an idle connection: {heap} bytes on the heap, {inline} bytes of its own");
-    assert!(heap + inline.cast_signed() < 1024);
+    assert!((heap + inline as isize) < 1024);
 }
 
 async fn allocations() {

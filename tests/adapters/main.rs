@@ -2,6 +2,15 @@
 //!
 //! Each end of a connection has a thread and a runtime of its own, and no scenario may take longer than ten seconds.
 #![cfg(all(feature = "blocking", feature = "tokio", feature = "futures"))]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test"
+)]
 
 mod clock;
 mod closing;

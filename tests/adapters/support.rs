@@ -169,7 +169,6 @@ pub(crate) trait Rx: 'static {
 /// A sending half of any adapter.
 pub(crate) trait Tx: 'static {
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()>;
-    async fn flush(&mut self) -> Outcome<()>;
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()>;
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()>;
 }
@@ -202,9 +201,6 @@ impl<W: WriteIo + 'static> Tx for sockeye::SendHalf<W> {
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()> {
         self.send(message).await
     }
-    async fn flush(&mut self) -> Outcome<()> {
-        self.flush().await
-    }
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload).await
     }
@@ -216,9 +212,6 @@ impl<W: WriteIo + 'static> Tx for sockeye::SendHalf<W> {
 impl Tx for blocking::SendHalf<TcpStream> {
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()> {
         self.send(message)
-    }
-    async fn flush(&mut self) -> Outcome<()> {
-        self.flush()
     }
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload)

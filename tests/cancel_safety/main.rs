@@ -3,6 +3,15 @@
 //!
 //! Connecting and accepting are not here. They own their transport, so it goes when their futures are dropped.
 #![cfg(feature = "futures")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test"
+)]
 
 mod mock;
 mod tasks;
