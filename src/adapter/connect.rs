@@ -92,9 +92,12 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
             }
             handshake.poll_late(io, cx)?;
             // A server that refuses before it read the request does not take all of it.
-            let _written = handshake.poll_write(io, cx)?;
+            let written = handshake.poll_write(io, cx);
             match buffer.fill(|bytes| read(io, cx, bytes)) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    let _written = written?;
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(0)) => {
                     handshake.handle_eof()?;
                     return Poll::Ready(Err(HandshakeError::Eof.into()));

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use futures_util::{Sink, Stream};
-use sockeye::handshake::Refusal;
+use sockeye::handshake::{ClientRequest, Refusal};
 use sockeye::{
-    CloseCode, Config, Error, Message, SendError, SocketError, Timeout, Timeouts, Upgrade,
+    CloseCode, Config, Error, Message, SendError, SocketError, Timeout, Timeouts, Upgrade, futures,
 };
 
 use crate::mock::*;
@@ -367,4 +367,25 @@ fn refused_floods_end() {
         done.send(()).unwrap();
     });
     wait.recv_timeout(Duration::from_secs(5)).unwrap();
+}
+
+/// A server that refuses without reading the whole request resets the connection, and its answer is there to read.
+#[test]
+fn a_refusal_survives_a_failed_write() {
+    let mock = Mock::smooth();
+    mock.wire().write_error = Some(ErrorKind::BrokenPipe);
+    mock.give(b"HTTP/1.1 431 Too Large\r\nContent-Length: 4\r\n\r\nno!\n");
+    let request = ClientRequest::new("ws://localhost/").unwrap();
+    let config = Config::new();
+    let error = finish(futures::client(mock.clone(), &request, &config)).err();
+    let Some(SocketError::Handshake(error)) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(error.response().unwrap().status(), 431);
+
+    // Without an answer the failure is what there is to tell.
+    let mock = Mock::smooth();
+    mock.wire().write_error = Some(ErrorKind::BrokenPipe);
+    let error = finish(futures::client(mock.clone(), &request, &config)).err();
+    assert!(matches!(error, Some(SocketError::Io(_))), "{error:?}");
 }
