@@ -337,14 +337,11 @@ pub(super) fn poll_event<L: Link, T>(
             return Poll::Pending;
         }
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
-            Poll::Pending if link.needs_care() => match poll_broken(link) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => return Poll::Pending,
-            },
             Poll::Pending => {
                 inlet.reads = 0;
-                return Poll::Pending;
+                if !link.needs_care() || poll_broken(link)?.is_pending() {
+                    return Poll::Pending;
+                }
             }
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.

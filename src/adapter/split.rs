@@ -176,7 +176,8 @@ impl<W: WriteIo> SendHalf<W> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Io`] if the transport failed, or if the connection ended before everything was written
+    /// (`ConnectionAborted`).
     pub async fn flush(&mut self) -> Result<(), SocketError> {
         poll_fn(|cx| self.shared.output().poll_flush(Side::Send, cx)).await?;
         Ok(())

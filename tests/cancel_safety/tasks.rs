@@ -377,7 +377,7 @@ fn a_refusal_survives_a_failed_write() {
     mock.give(b"HTTP/1.1 431 Too Large\r\nContent-Length: 4\r\n\r\nno!\n");
     let request = ClientRequest::new("ws://localhost/").unwrap();
     let config = Config::new();
-    let error = finish(futures::client(mock.clone(), &request, &config)).err();
+    let error = finish(futures::client(mock, &request, &config)).err();
     let Some(SocketError::Handshake(error)) = error else {
         panic!("{error:?}");
     };
@@ -386,6 +386,6 @@ fn a_refusal_survives_a_failed_write() {
     // Without an answer the failure is what there is to tell.
     let mock = Mock::smooth();
     mock.wire().write_error = Some(ErrorKind::BrokenPipe);
-    let error = finish(futures::client(mock.clone(), &request, &config)).err();
+    let error = finish(futures::client(mock, &request, &config)).err();
     assert!(matches!(error, Some(SocketError::Io(_))), "{error:?}");
 }
