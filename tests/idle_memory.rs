@@ -120,7 +120,9 @@ async fn memory() {
     // The thread's read buffers are there from here on.
     let (near, far) = pair(&listener).await;
     let (mut server, mut client) = open(near, far).await;
-    tokio::join!(echo(&mut server, 1), talk(&mut client, b"warm", 1));
+    tokio::join!(echo(&mut server, 1), talk(&mut client, &[1; 200_000], 1));
+    idle(&mut server).await;
+    idle(&mut client).await;
 
     let before = LIVE.load(Ordering::Relaxed);
     for (near, far) in sockets.drain(..) {
@@ -136,6 +138,7 @@ async fn memory() {
     let heap = (after - before) / (2 * COUNT) as isize;
     let inline = size_of::<Ws>() - size_of::<TcpStream>();
     println!("an idle connection: {heap} bytes on the heap, {inline} bytes of its own");
+    assert!(heap < 256, "no buffer stays behind");
     assert!((heap + inline as isize) < 1024);
 }
 
