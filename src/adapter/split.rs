@@ -1,7 +1,7 @@
 //! The two halves of a connection, for two tasks or threads.
 
 use core::future::poll_fn;
-use core::task::{Context, Poll, ready};
+use core::task::{Context, Poll};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -256,7 +256,7 @@ impl<R: ReadIo + Unpin, W: WriteIo> futures_core::Stream for ReceiveHalf<R, W> {
             let mut handle = Some(|_: &mut SplitLink<R, W>, event: Event<'_>| {
                 event.into_message().ok().map(Message::into_owned)
             });
-            match ready!(poll_event(&mut this.inlet, &mut this.link, cx, &mut handle)) {
+            match core::task::ready!(poll_event(&mut this.inlet, &mut this.link, cx, &mut handle)) {
                 Ok(Some(None)) => {}
                 Ok(Some(Some(message))) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) => return Poll::Ready(None),

@@ -1,6 +1,7 @@
 //! A connection over asynchronous I/O.
 
 use core::future::poll_fn;
+#[cfg(any(feature = "tokio", feature = "futures"))]
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -42,6 +43,7 @@ pub struct WebSocket<I> {
     output: Output<I>,
     negotiated: Negotiated,
     /// The stream of messages gave its last item.
+    #[cfg(any(feature = "tokio", feature = "futures"))]
     exhausted: bool,
 }
 
@@ -60,6 +62,7 @@ impl<I> WebSocket<I> {
             },
             output: Output::new(sender, io),
             negotiated,
+            #[cfg(any(feature = "tokio", feature = "futures"))]
             exhausted: false,
         }
     }
