@@ -18,6 +18,10 @@ use crate::{
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
 
+/// After so many reads in a row a task lets others run: a peer that always has something to say, such as pings, would
+/// keep the thread. It is more than a megabyte, so the pause costs nothing.
+pub(super) const MAX_READS: u32 = 64;
+
 /// The sending half of a connection with the transport that it writes to.
 #[derive(Debug)]
 pub(super) struct Output<W> {
@@ -28,7 +32,7 @@ pub(super) struct Output<W> {
     unflushed: bool,
     /// The writing side of the transport was shut down.
     shut_down: bool,
-    /// Writing failed. What is queued from then on is dropped.
+    /// Writing failed, and is not tried again.
     broken: Option<ErrorKind>,
 }
 
@@ -95,6 +99,19 @@ impl<W> Output<W> {
         change(&mut self.sender)
     }
 
+    /// Changes the sender in a way that may end the connection. What waits then is lost, and who waits for it is told.
+    fn end<T>(&mut self, end: impl FnOnce(&mut Sender) -> T) -> T {
+        let waits = self.sender.queued() > 0 || self.unflushed;
+        let result = self.tend(end);
+        if self.sender.state() == State::Closed {
+            if waits {
+                self.broken.get_or_insert(ErrorKind::ConnectionAborted);
+            }
+            self.signals.wake_side(Side::Send);
+        }
+        result
+    }
+
     /// Whether there is something to write, a deadline to keep, or a transport to end.
     fn has_work(&self) -> bool {
         self.sender.state() != State::Open
@@ -129,12 +146,13 @@ impl<W: WriteIo> Output<W> {
             }
         };
         if let Err(error) = &result {
-            self.broken = Some(error.kind());
-            self.discard();
+            self.break_off(error.kind());
         }
-        // The other side may wait for room that there is now.
         match side {
+            // It may wait for room that there is now.
             Side::Receive => self.signals.wake_side(Side::Send),
+            // It waits to end the transport, or for input that will not come.
+            Side::Send if self.has_work() => self.signals.wake_side(Side::Receive),
             Side::Send => {}
         }
         Poll::Ready(result)
@@ -160,8 +178,13 @@ impl<W: WriteIo> Output<W> {
         Poll::Ready(Ok(()))
     }
 
-    fn discard(&mut self) {
-        self.sender.take_transmit(&mut Vec::new());
+    fn break_off(&mut self, error: ErrorKind) {
+        self.broken = Some(error);
+        self.signals.set_needs_care(true);
+        if self.sender.state() == State::Open {
+            // Nobody will miss it. But a Close frame that waits tells that the end was not clean.
+            self.sender.take_transmit(&mut Vec::new());
+        }
     }
 
     /// Makes room until `attempt` no longer says that the queue is full.
@@ -171,6 +194,11 @@ impl<W: WriteIo> Output<W> {
         mut attempt: impl FnMut(&mut Sender) -> Result<(), SendError>,
     ) -> Poll<Result<(), SocketError>> {
         loop {
+            if self.sender.state() == State::Open {
+                if let Some(error) = self.write_error() {
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
             let flushed = match attempt(&mut self.sender) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(SendError::Full) => self.poll_flush(Side::Send, cx)?,
@@ -199,18 +227,15 @@ impl<W: WriteIo> Output<W> {
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let flushed = match self.poll_flush(Side::Receive, cx) {
             Poll::Pending => false,
-            Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(_)) => {
-                self.discard();
-                true
-            }
+            // Nothing waits, or it waits in vain.
+            Poll::Ready(Ok(()) | Err(_)) => true,
         };
         match self.sender.transport() {
             Transport::Open => Poll::Pending,
             Transport::ShutdownWrite if flushed => match self.poll_shutdown(cx) {
                 Poll::Ready(Err(_)) => {
                     // The peer will not see the end of this side, so there is no point in waiting for its own.
-                    let _eof = self.sender.handle_eof();
+                    let _eof = self.end(Sender::handle_eof);
                     Poll::Ready(())
                 }
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
@@ -239,6 +264,8 @@ pub(super) struct Inlet {
     pub(super) buffer: ReadBuffer,
     /// The transport gave all that it had.
     pub(super) eof: bool,
+    /// How many reads gave something since the last wait.
+    pub(super) reads: u32,
     /// The iterator or stream of messages gave its last item.
     pub(super) ended: bool,
 }
@@ -355,20 +382,29 @@ pub(super) fn poll_event<L: Link, T>(
         if inlet.eof {
             return Poll::Pending;
         }
+        if inlet.reads >= MAX_READS {
+            inlet.reads = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
-            Poll::Pending if link.needs_care() => return poll_broken(link),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                inlet.reads = 0;
+                if !link.needs_care() || poll_broken(link)?.is_pending() {
+                    return Poll::Pending;
+                }
+            }
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.
                 inlet.eof = true;
-                let _eof = link.output(|output| output.tend(Sender::handle_eof));
+                let _eof = link.output(|output| output.end(Sender::handle_eof));
             }
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(_)) => inlet.reads += 1,
             Poll::Ready(Err(error)) => {
                 inlet.eof = true;
                 let was_open = link.output(|output| {
                     let was_open = output.sender.state() == State::Open;
-                    let _eof = output.tend(Sender::handle_eof);
+                    let _eof = output.end(Sender::handle_eof);
                     was_open
                 });
                 if was_open {
@@ -395,35 +431,37 @@ fn read<L: Link>(
 /// Does for the sending side what only the receiving task is there to do: writes answers, meets deadlines, ends the
 /// transport. Ready when the connection is closed.
 fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+    // A blocking transport has to know the deadline before it waits.
     loop {
-        let (ended, deadline, error) = link.output(|output| {
-            let ended = output.poll_drive(cx).is_ready();
-            let sender = &output.sender;
-            output.signals.set_needs_care(output.has_work());
-            (ended, sender.poll_timeout(), sender.error())
-        });
-        if ended {
-            return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
-        }
+        let deadline = link.output(|output| output.sender.poll_timeout());
         if link.poll_deadline(cx, deadline).is_pending() {
-            return Poll::Pending;
+            break;
         }
-        // What it returns lasts in the sender.
-        let _timeout = link.output(|output| output.sender.handle_timeout(Instant::now()));
+        // The transport's clock may be ahead of this one. What it returns lasts in the sender.
+        let now = deadline.map_or_else(Instant::now, |deadline| Instant::now().max(deadline));
+        let _timeout = link.output(|output| output.end(|sender| sender.handle_timeout(now)));
     }
+    let (ended, error) = link.output(|output| {
+        let ended = output.poll_drive(cx).is_ready();
+        output.signals.set_needs_care(output.has_work());
+        (ended, output.sender.error())
+    });
+    if ended {
+        return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
+    }
+    Poll::Pending
 }
 
-/// Nothing to read: if writing failed, nothing ever will be.
-fn poll_broken<L: Link, T>(link: &mut L) -> Poll<Result<Option<T>, SocketError>> {
-    let error = link.output(|output| {
-        let error = output.write_error()?;
-        let _eof = output.sender.handle_eof();
-        Some(error)
-    });
-    match error {
-        Some(error) => Poll::Ready(Err(error.into())),
-        None => Poll::Pending,
-    }
+/// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection is open.
+fn poll_broken<L: Link>(link: &mut L) -> Poll<io::Result<()>> {
+    link.output(|output| {
+        let Some(error) = output.write_error() else {
+            return Poll::Pending;
+        };
+        let was_open = output.sender.state() == State::Open;
+        let _eof = output.end(Sender::handle_eof);
+        Poll::Ready(if was_open { Err(error) } else { Ok(()) })
+    })
 }
 
 /// How a connection ended, for who asks after it has.

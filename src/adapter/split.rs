@@ -16,11 +16,15 @@ use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, S
 #[derive(Debug)]
 struct Shared<W> {
     output: Mutex<Output<W>>,
+    /// Who wants the output waits for it with this in hand. So the two take turns: a thread that writes again and again
+    /// does not keep the other out.
+    turn: Mutex<()>,
     signals: Arc<Signals>,
 }
 
 impl<W> Shared<W> {
     fn output(&self) -> MutexGuard<'_, Output<W>> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // A transport that panicked halfway is as good as one that failed halfway.
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -36,6 +40,7 @@ pub(super) fn split<R, W>(
     let shared = Arc::new(Shared {
         signals: Arc::clone(output.signals()),
         output: Mutex::new(output),
+        turn: Mutex::new(()),
     });
     let link = SplitLink {
         read,
@@ -183,7 +188,8 @@ impl<W: WriteIo> SendHalf<W> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Io`] if the transport failed, or if the connection ended before everything was written
+    /// (`ConnectionAborted`).
     pub async fn flush(&mut self) -> Result<(), SocketError> {
         let hand_over = HandOver(&self.shared.signals);
         let result = poll_fn(|cx| self.output().poll_flush(Side::Send, cx)).await;

@@ -31,12 +31,13 @@
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use core::time::Duration;
 use std::boxed::Box;
 use std::io::{self, IoSlice};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use ::tokio::net::TcpStream;
-use ::tokio::time::{Sleep, sleep_until, timeout_at};
+use ::tokio::time::{Sleep, sleep, timeout};
 
 use super::connect::client as run_client;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
@@ -47,7 +48,7 @@ use crate::{Config, HandshakeError, Instant};
 #[derive(Debug)]
 pub struct TokioIo<S> {
     stream: S,
-    sleep: Option<Pin<Box<Sleep>>>,
+    sleep: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl<S> TokioIo<S> {
@@ -87,13 +88,10 @@ impl<S: AsyncRead + Unpin> ReadIo for TokioIo<S> {
             self.sleep = None;
             return Poll::Pending;
         };
-        let deadline = to_tokio(deadline);
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() != deadline {
-            sleep.as_mut().reset(deadline);
-        }
+        let sleep = match &mut self.sleep {
+            Some((at, sleep)) if *at == deadline => sleep,
+            other => &mut other.insert((deadline, Box::pin(sleep(left(deadline))))).1,
+        };
         ready!(sleep.as_mut().poll(cx));
         self.sleep = None;
         Poll::Ready(())
@@ -118,9 +116,9 @@ impl<S: AsyncWrite + Unpin> WriteIo for TokioIo<S> {
     }
 }
 
-/// The same moment on tokio's clock, which tests may have paused.
-fn to_tokio(deadline: Instant) -> ::tokio::time::Instant {
-    ::tokio::time::Instant::from_std(deadline.to_std())
+/// How long until then. Tokio's own clock may be another, because tests can pause it and wind it on.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 /// Connects to a `ws://` URL with the default settings.
@@ -152,7 +150,7 @@ pub async fn connect_with(
     let connecting = TcpStream::connect(address);
     let stream = match config.timeouts().handshake() {
         None => connecting.await?,
-        Some(timeout) => timeout_at(to_tokio(started + timeout), connecting)
+        Some(limit) => timeout(left(started + limit), connecting)
             .await
             .map_err(|_| HandshakeError::Timeout)??,
     };

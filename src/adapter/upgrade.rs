@@ -81,10 +81,11 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     /// # Errors
     ///
     /// [`SocketError::Answer`] if the acceptance is not valid, such as a subprotocol that the client did not offer;
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Handshake`] if the client did not take the answer in time; [`SocketError::Io`] if the transport
+    /// failed.
     pub async fn accept(mut self, acceptance: Acceptance) -> Result<WebSocket<I>, SocketError> {
         let negotiated = self.handshake.accept(acceptance)?;
-        poll_fn(|cx| self.handshake.poll_write(&mut self.io, cx)).await?;
+        poll_fn(|cx| self.handshake.poll_answer(&mut self.io, cx)).await?;
         let connection = Connection::server(&self.config, negotiated, Instant::now());
         let leftover = self.buffer.into_unread();
         Ok(WebSocket::new(self.io, connection, &leftover))
@@ -94,10 +95,10 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Answer`] if the refusal is not valid, [`SocketError::Io`] if the transport failed.
+    /// As [`accept`](Self::accept).
     pub async fn reject(mut self, refusal: Refusal) -> Result<(), SocketError> {
         self.handshake.reject(refusal)?;
-        poll_fn(|cx| self.handshake.poll_write(&mut self.io, cx)).await?;
+        poll_fn(|cx| self.handshake.poll_answer(&mut self.io, cx)).await?;
         finish(
             &mut self.io,
             &mut self.buffer,

@@ -54,6 +54,7 @@ impl<I> WebSocket<I> {
                 receiver,
                 buffer: ReadBuffer::with_unread(leftover),
                 eof: false,
+                reads: 0,
                 ended: false,
             },
             output: Output::new(sender, io),
@@ -209,7 +210,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Io`] if the transport failed, or if the connection ended before everything was written
+    /// (`ConnectionAborted`).
     pub async fn flush(&mut self) -> Result<(), SocketError> {
         poll_fn(|cx| self.output.poll_flush(Side::Send, cx)).await?;
         Ok(())
