@@ -112,6 +112,15 @@ impl<W> Output<W> {
         result
     }
 
+    /// Ends a connection whose output can no longer be written. `false` if it can.
+    fn give_up(&mut self) -> bool {
+        let is_broken = self.broken.is_some();
+        if is_broken {
+            self.end(Sender::abort);
+        }
+        is_broken
+    }
+
     /// Whether there is something to write, a deadline to keep, or a transport to end.
     fn has_work(&self) -> bool {
         self.sender.state() != State::Open
@@ -380,6 +389,10 @@ pub(super) fn poll_event<L: Link, T>(
             }
         }
         if inlet.eof {
+            // Only what is still to be written keeps the connection up.
+            if link.output(Output::give_up) {
+                continue;
+            }
             return Poll::Pending;
         }
         if inlet.reads >= MAX_READS {

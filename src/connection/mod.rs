@@ -296,6 +296,13 @@ impl Connection {
         self.sender.close(now, code, reason)
     }
 
+    /// Ends the connection at once: what waits is dropped, and the transport is to be closed (RFC 6455 section 7.1.1).
+    ///
+    /// For a transport that no longer works, or a peer that deserves no more. It is not a clean close.
+    pub fn abort(&mut self) {
+        self.sender.abort();
+    }
+
     /// Output that waits for the transport, or `None`.
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {

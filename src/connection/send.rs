@@ -351,6 +351,14 @@ impl Sender {
         self.closing.error.map_or(Ok(()), Err)
     }
 
+    /// Ends the connection at once; see [`Connection::abort`](super::Connection::abort).
+    pub fn abort(&mut self) {
+        if self.state() != State::Closed {
+            self.closing.begin(Initiator::Local);
+            self.end();
+        }
+    }
+
     fn end(&mut self) {
         self.closing.end_of_input(self.queue.close_sent());
         self.closing.end();
