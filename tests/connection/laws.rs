@@ -309,7 +309,8 @@ fn assert_laws(side: &Side, peer: &Script) {
     );
 }
 
-/// What holds for everything that a side sent: the grammar of RFC 6455 section 5.4, and nothing but pongs after Close.
+/// What holds for everything that a side sent: the grammar of RFC 6455 section 5.4, and nothing but
+/// pongs after Close.
 fn assert_grammar(side: &Side) {
     let mut inside = false;
     let mut closed = false;

@@ -1,4 +1,5 @@
-//! HARDENING T: every call in every state, and clocks that are wrong. A misuse is refused and changes nothing.
+//! HARDENING T: every call in every state, and clocks that are wrong. A misuse is refused and
+//! changes nothing.
 
 use std::time::Duration;
 
