@@ -500,6 +500,13 @@ fn t_02_close_timeouts() {
         let later = START + Duration::from_secs(3);
         receive(&mut conn, later, &to(*role, &hex("8800")), &mut Vec::new()).unwrap();
         assert_eq!(conn.poll_timeout(), Some(START + TIMEOUT));
+        // Nor does a failure.
+        let mut conn = connection(*role, &config(Some(TIMEOUT)));
+        conn.close(START, NORMAL, "").unwrap();
+        let later = START + Duration::from_secs(3);
+        let bad = to(*role, &hex("8300"));
+        receive(&mut conn, later, &bad, &mut Vec::new()).unwrap_err();
+        assert_eq!(conn.poll_timeout(), Some(START + TIMEOUT));
     }
 }
 
