@@ -1,5 +1,5 @@
-//! What a connection allocates, by a counting allocator: nothing where it promises nothing, and never more than its
-//! limits, whatever the peer sends or declares.
+//! What a connection allocates, by a counting allocator: nothing where it promises nothing, and
+//! never more than its limits, whatever the peer sends or declares.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -40,7 +40,8 @@ fn count(calls: usize, change: isize) {
     });
 }
 
-// SAFETY: everything is the system allocator's; only numbers are kept beside it, in places that do not allocate.
+// SAFETY: everything is the system allocator's; only numbers are kept beside it, in places that do
+// not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as isize);

@@ -1,4 +1,5 @@
-//! Replays what the Autobahn test suite sent, as `autobahn/record.py` recorded it: its document says what a fixture is.
+//! Replays what the Autobahn test suite sent, as `autobahn/record.py` recorded it: its document
+//! says what a fixture is.
 
 use std::fs;
 

@@ -500,6 +500,13 @@ fn t_02_close_timeouts() {
         let later = START + Duration::from_secs(3);
         receive(&mut conn, later, &to(*role, &hex("8800")), &mut Vec::new()).unwrap();
         assert_eq!(conn.poll_timeout(), Some(START + TIMEOUT));
+        // Nor does a failure.
+        let mut conn = connection(*role, &config(Some(TIMEOUT)));
+        conn.close(START, NORMAL, "").unwrap();
+        let later = START + Duration::from_secs(3);
+        let bad = to(*role, &hex("8300"));
+        receive(&mut conn, later, &bad, &mut Vec::new()).unwrap_err();
+        assert_eq!(conn.poll_timeout(), Some(START + TIMEOUT));
     }
 }
 
@@ -521,22 +528,15 @@ fn p_09_a_peer_that_stopped_reading_is_not_waited_for_forever() {
 /// A peer that closes and shuts down its writing side may still wait for answers.
 #[test]
 fn output_that_waits_outlives_the_end_of_input() {
-    let now = Instant::from_nanos(0);
-    let mut conn = Connection::server(&Config::new(), Negotiated::new(), now);
-    let mut wire = [masked(0x81, b"hi"), masked(0x88, &[3, 0xE8])].concat();
-    let mut input = Input::new(&mut wire);
-    while let Some(event) = conn.receive(now, &mut input).unwrap() {
-        if let Ok(message) = event.into_message() {
-            conn.send(message).unwrap();
-        }
-    }
+    let mut conn = connection(Role::Server, &Config::new());
+    conn.send("hi").unwrap();
+    let input = to(Role::Server, &hex("8802 03E8"));
+    receive(&mut conn, START, &input, &mut Vec::new()).unwrap();
     conn.handle_eof().unwrap();
     assert_eq!(conn.state(), State::Closing);
     assert_eq!(conn.transport(), Transport::ShutdownWrite);
     assert!(conn.poll_timeout().is_some());
-    let mut out = Vec::new();
-    conn.take_transmit(&mut out);
-    assert_eq!(out.concat(), b"\x81\x02hi\x88\x02\x03\xE8");
+    assert_eq!(drain(&mut conn), b"\x81\x02hi\x88\x02\x03\xE8");
     assert_eq!(conn.transport(), Transport::Close);
     assert_eq!(conn.poll_timeout(), None);
     let closed = conn.closed().unwrap();
@@ -545,15 +545,15 @@ fn output_that_waits_outlives_the_end_of_input() {
 
 #[test]
 fn abort_ends_at_once() {
-    let mut conn = Connection::server(&Config::new(), Negotiated::new(), Instant::from_nanos(0));
-    conn.send("never sent").unwrap();
-    conn.abort();
-    assert_eq!(
-        (conn.state(), conn.transport()),
-        (State::Closed, Transport::Close)
-    );
-    assert_eq!((conn.queued(), conn.poll_timeout()), (0, None));
-    let closed = conn.closed().unwrap();
-    assert!(!closed.clean);
-    assert_eq!(closed.initiator, Initiator::Local);
+    for role in BOTH {
+        let mut conn = connection(*role, &Config::new());
+        conn.send("never sent").unwrap();
+        conn.abort();
+        assert_eq!(conn.state(), State::Closed);
+        assert_eq!(conn.transport(), Transport::Close);
+        assert_eq!((conn.queued(), conn.poll_timeout()), (0, None));
+        let closed = conn.closed().unwrap();
+        assert!(!closed.clean);
+        assert_eq!(closed.initiator, Initiator::Local);
+    }
 }

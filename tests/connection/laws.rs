@@ -194,7 +194,8 @@ fn ops() -> impl Strategy<Value = (Role, Op)> {
     let kind = || prop_oneof![Just(Kind::Text), Just(Kind::Binary)];
     let op = prop_oneof![
         20 => (kind(), sizes()).prop_map(|(kind, size)| Op::Send(kind, size)),
-        12 => (kind(), sizes(), any::<bool>()).prop_map(|(kind, size, fin)| Op::Fragment(kind, size, fin)),
+        12 => (kind(), sizes(), any::<bool>())
+            .prop_map(|(kind, size, fin)| Op::Fragment(kind, size, fin)),
         8 => (0..=126usize).prop_map(Op::Ping),
         3 => (0..=126usize).prop_map(Op::Pong),
         2 => (998..1003u16).prop_map(Op::Close),
@@ -309,7 +310,8 @@ fn assert_laws(side: &Side, peer: &Script) {
     );
 }
 
-/// What holds for everything that a side sent: the grammar of RFC 6455 section 5.4, and nothing but pongs after Close.
+/// What holds for everything that a side sent: the grammar of RFC 6455 section 5.4, and nothing but
+/// pongs after Close.
 fn assert_grammar(side: &Side) {
     let mut inside = false;
     let mut closed = false;

@@ -1,5 +1,6 @@
-//! The connection from outside: one test for each row of the requirements and of the catalogue of bad input that
-//! concerns frames, messages, the closing handshake and output, and the laws that hold for any input.
+//! The connection from outside: one test for each row of the requirements and of the catalogue of
+//! bad input that concerns frames, messages, the closing handshake and output, and the laws that
+//! hold for any input.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::indexing_slicing,

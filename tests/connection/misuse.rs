@@ -1,8 +1,9 @@
-//! HARDENING T: every call in every state, and clocks that are wrong. A misuse is refused and changes nothing.
+//! HARDENING T: every call in every state, and clocks that are wrong. A misuse is refused and
+//! changes nothing.
 
 use std::time::Duration;
 
-use sockeye::{CloseCode, Config, Connection, Instant, Kind, SendError, State};
+use sockeye::{CloseCode, Config, Connection, Error, Event, Instant, Kind, SendError, State};
 
 use crate::wire::*;
 
@@ -200,5 +201,35 @@ fn split_halves_behave_like_the_whole() {
             brief(&parse(*role, &segments.pop().unwrap())),
             [(0x88, &hex("03EA")[..])]
         );
+    }
+}
+
+#[test]
+fn a_sending_half_is_not_misled_by_late_reports() {
+    let close = |role| {
+        let mut input = to(role, &hex("8802 03E9"));
+        let (mut receiver, _) = connection(role, &Config::new()).into_split();
+        let event = receiver.receive(&mut sockeye::Input::new(&mut input));
+        event.unwrap().unwrap().into_owned()
+    };
+    for role in BOTH {
+        let closed = close(*role);
+        let ends: &[fn(&mut sockeye::Sender, &Event<'_>)] = &[
+            |sender, close| sender.respond(START, close),
+            |sender, _| sender.fail(START, Error::InvalidUtf8),
+            |sender, _| ignore(sender.handle_eof()),
+        ];
+        for end in ends {
+            let (_, mut sender) = connection(*role, &Config::new()).into_split();
+            end(&mut sender, &closed);
+            let before = (sender.queued(), sender.state(), sender.error());
+            sender.respond(START, &Event::Ping(b"late"[..].into()));
+            sender.respond(START, &closed);
+            assert_eq!((sender.queued(), sender.state(), sender.error()), before);
+        }
+        // No receiver reports this.
+        let (_, mut sender) = connection(*role, &Config::new()).into_split();
+        sender.respond(START, &Event::Ping([0; 126][..].into()));
+        assert_eq!(sender.queued(), 0);
     }
 }

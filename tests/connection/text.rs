@@ -4,7 +4,8 @@ use sockeye::{Error, Kind, SendError};
 
 use crate::wire::*;
 
-/// Invalid texts, with the byte that shows it; one more than the length where only the end shows it.
+/// Invalid texts, with the byte that shows it; one more than the length where only the end shows
+/// it.
 const INVALID: &[(&str, usize)] = &[
     // U-01: overlong forms of two bytes
     ("C0AF", 1),

@@ -1,5 +1,5 @@
-//! Frames by hand, and the one way that every input is fed: whole and in pieces, in both deliveries, with the same
-//! result.
+//! Frames by hand, and the one way that every input is fed: whole and in pieces, in both
+//! deliveries, with the same result.
 
 use std::sync::{Arc, Mutex};
 
@@ -96,8 +96,8 @@ pub(crate) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame
 }
 
-/// What the peer of `role` would send: the same frames, masked if they go to a server. Takes frames that are wrong or
-/// cut off, too.
+/// What the peer of `role` would send: the same frames, masked if they go to a server. Takes frames
+/// that are wrong or cut off, too.
 pub(crate) fn to(role: Role, unmasked: &[u8]) -> Vec<u8> {
     if role == Role::Client {
         return unmasked.to_vec();
@@ -127,7 +127,8 @@ pub(crate) fn xor(payload: &[u8], key: [u8; 4]) -> impl Iterator<Item = u8> {
         .map(|(byte, key)| byte ^ key)
 }
 
-/// The length of a header without its masking key, and if that is all there, the payload's length and the rest.
+/// The length of a header without its masking key, and if that is all there, the payload's length
+/// and the rest.
 fn split_header(bytes: &[u8]) -> (usize, Option<(usize, &[u8])>) {
     let extended = match bytes[1] & 0x7F {
         126 => 2,
@@ -158,7 +159,8 @@ pub(crate) struct Sent {
     pub(crate) key: Option<[u8; 4]>,
 }
 
-/// Parses what `role` sent, which must be whole frames, masked as the role demands, with lengths in the shortest form.
+/// Parses what `role` sent, which must be whole frames, masked as the role demands, with lengths in
+/// the shortest form.
 pub(crate) fn parse(role: Role, output: &[u8]) -> Vec<Sent> {
     let (frames, rest) = parse_some(role, output);
     assert!(rest.is_empty(), "a frame is cut off: {rest:02x?}");
@@ -371,8 +373,8 @@ pub(crate) fn code_of(error: Error) -> u16 {
     }
 }
 
-/// Every input ends as expected, and every ping and Close frame in it is answered with exactly the right bytes: the
-/// pongs, then one Close frame.
+/// Every input ends as expected, and every ping and Close frame in it is answered with exactly the
+/// right bytes: the pongs, then one Close frame.
 pub(crate) fn check(
     role: Role,
     config: &Config,
