@@ -166,7 +166,8 @@ async fn allocations() {
     }
     let received = ALLOCATIONS.load(Ordering::Relaxed) - before;
 
-    // Many at once. A message that lies in two reads is put together, and nothing else costs an allocation.
+    // Many at once. A message that lies in two reads is put together, and nothing else costs an
+    // allocation.
     let frames = frame.repeat(COUNT);
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     let send = async {

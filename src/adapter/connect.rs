@@ -56,7 +56,8 @@ pub(super) trait Exchange {
         Ok(())
     }
 
-    /// Writes until nothing waits, within the deadline. If it has passed already, there is one attempt.
+    /// Writes until nothing waits, within the deadline. If it has passed already, there is one
+    /// attempt.
     fn poll_answer<I: ReadIo + WriteIo>(
         &mut self,
         io: &mut I,
@@ -130,10 +131,11 @@ fn read<I: ReadIo>(
     (count, result)
 }
 
-/// Ends a transport after an HTTP answer: writes it, shuts down, and reads until the peer has done the same.
+/// Ends a transport after an HTTP answer: writes it, shuts down, and reads until the peer has done
+/// the same.
 ///
-/// Closing while input is unread resets the connection, and the reset can overtake the answer. The close timeout bounds
-/// it all. Errors say nothing that matters by now.
+/// Closing while input is unread resets the connection, and the reset can overtake the answer. The
+/// close timeout bounds it all. Errors say nothing that matters by now.
 pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
     io: &mut I,
     buffer: &mut ReadBuffer,

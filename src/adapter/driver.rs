@@ -1,4 +1,5 @@
-//! Moves bytes between a transport and the core. Everything that the adapters do while a connection is open is here.
+//! Moves bytes between a transport and the core. Everything that the adapters do while a connection
+//! is open is here.
 
 use core::task::{Context, Poll, Waker, ready};
 use std::io::{self, ErrorKind, IoSlice};
@@ -18,8 +19,8 @@ use crate::{
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
 
-/// After so many reads in a row a task lets others run: a peer that always has something to say, such as pings, would
-/// keep the thread. It is more than a megabyte, so the pause costs nothing.
+/// After so many reads in a row a task lets others run: a peer that always has something to say,
+/// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
 pub(super) const MAX_READS: u32 = 64;
 
 /// The sending half of a connection with the transport that it writes to.
@@ -99,7 +100,8 @@ impl<W> Output<W> {
         change(&mut self.sender)
     }
 
-    /// Changes the sender in a way that may end the connection. What waits then is lost, and who waits for it is told.
+    /// Changes the sender in a way that may end the connection. What waits then is lost, and who
+    /// waits for it is told.
     fn end<T>(&mut self, end: impl FnOnce(&mut Sender) -> T) -> T {
         let waits = self.sender.queued() > 0 || self.unflushed;
         let result = self.tend(end);
@@ -144,8 +146,9 @@ impl<W: WriteIo> Output<W> {
         if let Some(error) = self.write_error() {
             return Poll::Ready(Err(error));
         }
-        // A transport remembers one waker, so it must be the one that wakes both sides. Making that costs something,
-        // and most writes succeed at once, so the first attempt goes without.
+        // A transport remembers one waker, so it must be the one that wakes both sides. Making that
+        // costs something, and most writes succeed at once, so the first attempt goes
+        // without.
         let result = match self.poll_write_all(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => result,
             Poll::Pending => {
@@ -243,7 +246,8 @@ impl<W: WriteIo> Output<W> {
             Transport::Open => Poll::Pending,
             Transport::ShutdownWrite if flushed => match self.poll_shutdown(cx) {
                 Poll::Ready(Err(_)) => {
-                    // The peer will not see the end of this side, so there is no point in waiting for its own.
+                    // The peer will not see the end of this side, so there is no point in waiting
+                    // for its own.
                     let _eof = self.end(Sender::handle_eof);
                     Poll::Ready(())
                 }
@@ -279,7 +283,8 @@ pub(super) struct Inlet {
     pub(super) ended: bool,
 }
 
-/// How the receiving side reaches the transport and the sending side, which may be shared with another task.
+/// How the receiving side reaches the transport and the sending side, which may be shared with
+/// another task.
 pub(super) trait Link {
     /// What the sending side writes to.
     type Write: WriteIo;
@@ -288,7 +293,8 @@ pub(super) trait Link {
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()>;
 
-    /// Whether the sending side may have something for the receiving task to do. Saves the lock while it has not.
+    /// Whether the sending side may have something for the receiving task to do. Saves the lock
+    /// while it has not.
     fn needs_care(&mut self) -> bool;
 
     fn output<T>(&mut self, access: impl FnOnce(&mut Output<Self::Write>) -> T) -> T;
@@ -339,7 +345,8 @@ pub(super) fn poll_message<L: Link>(
     }
 }
 
-/// As [`poll_message`], for iterators and streams: ends after an error, which otherwise is repeated.
+/// As [`poll_message`], for iterators and streams: ends after an error, which otherwise is
+/// repeated.
 pub(super) fn poll_item<L: Link>(
     inlet: &mut Inlet,
     link: &mut L,
@@ -441,8 +448,8 @@ fn read<L: Link>(
     (count, result)
 }
 
-/// Does for the sending side what only the receiving task is there to do: writes answers, meets deadlines, ends the
-/// transport. Ready when the connection is closed.
+/// Does for the sending side what only the receiving task is there to do: writes answers, meets
+/// deadlines, ends the transport. Ready when the connection is closed.
 fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
     // A blocking transport has to know the deadline before it waits.
     loop {
@@ -465,7 +472,8 @@ fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), Soc
     Poll::Pending
 }
 
-/// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection is open.
+/// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection
+/// is open.
 fn poll_broken<L: Link>(link: &mut L) -> Poll<io::Result<()>> {
     link.output(|output| {
         let Some(error) = output.write_error() else {

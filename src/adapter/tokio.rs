@@ -116,7 +116,8 @@ impl<S: AsyncWrite + Unpin> WriteIo for TokioIo<S> {
     }
 }
 
-/// How long until then. Tokio's own clock may be another, because tests can pause it and wind it on.
+/// How long until then. Tokio's own clock may be another, because tests can pause it and wind it
+/// on.
 fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
@@ -139,8 +140,9 @@ pub async fn connect(url: &str) -> Result<WebSocket<TokioIo<TcpStream>>, SocketE
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS connection and use [`client`].
-/// [`SocketError::Handshake`] if the server refuses, breaks the protocol, or takes too long. [`SocketError::Io`].
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
+/// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
+/// protocol, or takes too long. [`SocketError::Io`].
 pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
@@ -223,7 +225,8 @@ impl<S: AsyncRead + AsyncWrite> WebSocket<TokioIo<S>> {
 }
 
 impl<S> WebSocket<TokioIo<S>> {
-    /// As `split`, with a transport that knows better how to be divided: `TcpStream::into_split` needs no lock.
+    /// As `split`, with a transport that knows better how to be divided: `TcpStream::into_split`
+    /// needs no lock.
     pub fn split_with<R, W>(
         self,
         divide: impl FnOnce(S) -> (R, W),

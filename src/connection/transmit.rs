@@ -10,28 +10,32 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::frame::{Header, Rules};
 
-/// A segment of small frames is closed at this size, to keep what is written at once within the first-level cache.
+/// A segment of small frames is closed at this size, to keep what is written at once within the
+/// first-level cache.
 const SEGMENT_SIZE: usize = 16 * 1024;
 
-/// Waiting control frames in bytes, beyond which the application's are refused and pongs are coalesced: sixteen of the
-/// largest. One would do for RFC 6455, but a peer that sends a few pings at once expects as many pongs (Autobahn 2.10).
+/// Waiting control frames in bytes, beyond which the application's are refused and pongs are
+/// coalesced: sixteen of the largest. One would do for RFC 6455, but a peer that sends a few pings
+/// at once expects as many pongs (Autobahn 2.10).
 pub(super) const MAX_CONTROL_QUEUED: usize = 16 * (2 + 4 + 125);
 
 /// Frames on their way out, in three lanes.
 ///
-/// Data goes in the order it was queued. Control frames overtake it at the next frame boundary, because RFC 6455
-/// section 5.5 wants them answered soon. The Close frame comes behind the data that was accepted before it. Nothing ever
-/// comes between the bytes of one frame.
+/// Data goes in the order it was queued. Control frames overtake it at the next frame boundary,
+/// because RFC 6455 section 5.5 wants them answered soon. The Close frame comes behind the data
+/// that was accepted before it. Nothing ever comes between the bytes of one frame.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Data in segments, oldest first. Some hold many small frames, some are the payload of one large frame.
+    /// Data in segments, oldest first. Some hold many small frames, some are the payload of one
+    /// large frame.
     segments: VecDeque<Segment>,
-    /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it sent.
+    /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it
+    /// sent.
     tail: BytesMut,
     /// Bytes in `segments` and `tail`.
     data_len: usize,
-    /// The first frame in `segments` is sent in part, so it must be finished. INVARIANT: if set, `segments` is not empty,
-    /// and the frame ends where a segment does.
+    /// The first frame in `segments` is sent in part, so it must be finished. INVARIANT: if set,
+    /// `segments` is not empty, and the frame ends where a segment does.
     mid_frame: bool,
     /// Encoded pings and pongs, oldest first, less what was sent.
     control: Vec<u8>,
@@ -112,8 +116,9 @@ impl Queue {
 
     /// Queues the answer to a ping.
     ///
-    /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it (6455-5.5.3-02), so
-    /// the answer to the latest ping always goes out, and a flood costs no more than [`MAX_CONTROL_QUEUED`].
+    /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it
+    /// (6455-5.5.3-02), so the answer to the latest ping always goes out, and a flood costs no
+    /// more than [`MAX_CONTROL_QUEUED`].
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if let Some(start) = self.pong {
             if self.control.len() + frame.len() > MAX_CONTROL_QUEUED {
@@ -192,7 +197,8 @@ impl Queue {
             && visit(last);
     }
 
-    /// Takes everything that waits as segments of its own, in the order of sending; it counts as sent.
+    /// Takes everything that waits as segments of its own, in the order of sending; it counts as
+    /// sent.
     pub(super) fn take(&mut self, out: &mut Vec<Bytes>) {
         while let Some(lane) = self.lane() {
             match lane {
@@ -246,7 +252,8 @@ impl Queue {
         count
     }
 
-    /// Gives the frame that the next `count` bytes end in a segment of its own, so that nothing else must go with it.
+    /// Gives the frame that the next `count` bytes end in a segment of its own, so that nothing
+    /// else must go with it.
     fn isolate(&mut self, count: usize) {
         let Some(front) = self.segments.front_mut() else {
             return;
@@ -289,7 +296,8 @@ impl Queue {
     }
 }
 
-/// The first end of a frame at or behind `count`, or the end of `frames` if the last one goes on elsewhere.
+/// The first end of a frame at or behind `count`, or the end of `frames` if the last one goes on
+/// elsewhere.
 fn frame_end(frames: &[u8], count: usize) -> usize {
     const RULES: Rules = Rules::any().with_rsv(Header::RSV1 | Header::RSV2 | Header::RSV3);
     let mut end = 0;
@@ -306,7 +314,8 @@ fn frame_end(frames: &[u8], count: usize) -> usize {
 
 /// The length of the control frame at the front of `bytes`.
 fn control_frame_len(bytes: &[u8]) -> usize {
-    // One byte of opcode, one of length and MASK bit; 6455-5.5-01: no control frame has an extended length.
+    // One byte of opcode, one of length and MASK bit; 6455-5.5-01: no control frame has an extended
+    // length.
     let second = bytes.get(1).copied().unwrap_or_default();
     let masking_key = if second & 0x80 == 0 { 0 } else { 4 };
     2 + masking_key + usize::from(second & 0x7F)

@@ -22,7 +22,8 @@ crate::on_every_adapter!(
 const MESSAGE: usize = 64 << 10;
 const COUNT: usize = 256;
 
-/// Sends 16 MiB, with pings in between, while the other half receives as much: neither waits for the other.
+/// Sends 16 MiB, with pings in between, while the other half receives as much: neither waits for
+/// the other.
 async fn flood_both_ways<A: Adapter>(ws: A::Ws) {
     let (mut receive, mut send) = A::split(ws);
     let receiving = async move || {
@@ -74,7 +75,8 @@ fn full_duplex<A: Adapter>() {
     serve::<A, _, _, _, _>(Config::new(), end, end);
 }
 
-/// A peer that floods with pings and data while this side sends as much: it gets its pongs and its messages.
+/// A peer that floods with pings and data while this side sends as much: it gets its pongs and its
+/// messages.
 fn a_peer_that_only_sends<A: Adapter>() {
     let server = async |ws: A::Ws| {
         let (mut receive, mut send) = A::split(ws);
@@ -277,7 +279,8 @@ fn tokio_threads() {
                     }
                 }));
             }
-            // Who is done must not leave, because it would reset the other's connection with what it did not read.
+            // Who is done must not leave, because it would reset the other's connection with what
+            // it did not read.
             let mut done = Vec::new();
             for task in receiving {
                 done.push(task.await.unwrap());

@@ -1,6 +1,8 @@
-//! The adapters over real loopback sockets: every scenario runs on tokio, on smol and on blocking sockets.
+//! The adapters over real loopback sockets: every scenario runs on tokio, on smol and on blocking
+//! sockets.
 //!
-//! Each end of a connection has a thread and a runtime of its own, and no scenario may take longer than ten seconds.
+//! Each end of a connection has a thread and a runtime of its own, and no scenario may take longer
+//! than ten seconds.
 #![cfg(all(feature = "blocking", feature = "tokio", feature = "futures"))]
 #![allow(
     clippy::cast_possible_truncation,

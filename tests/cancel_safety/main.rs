@@ -1,7 +1,8 @@
-//! Futures that are dropped wherever they can wait, over a transport that takes and gives a few bytes at a time and
-//! refuses every other call: nothing is lost, reordered or sent twice.
+//! Futures that are dropped wherever they can wait, over a transport that takes and gives a few
+//! bytes at a time and refuses every other call: nothing is lost, reordered or sent twice.
 //!
-//! Connecting and accepting are not here. They own their transport, so it goes when their futures are dropped.
+//! Connecting and accepting are not here. They own their transport, so it goes when their futures
+//! are dropped.
 #![cfg(feature = "futures")]
 #![allow(
     clippy::cast_possible_truncation,
@@ -40,8 +41,8 @@ fn conversation() -> (Vec<u8>, Vec<Event<'static>>) {
     (bytes, events)
 }
 
-/// Receives with futures that are polled a few times each until there is no more. Checks what they gave, and that the
-/// answers went out once.
+/// Receives with futures that are polled a few times each until there is no more. Checks what they
+/// gave, and that the answers went out once.
 fn receive_all(
     polls: usize,
     mock: &Mock,
@@ -179,8 +180,8 @@ fn text(i: usize) -> String {
     format!("message {i:02} is longer than what the transport takes at once")
 }
 
-/// Sends six messages, dropping the futures of every other one after a few polls. Returns how many of those were dropped
-/// while they waited for room.
+/// Sends six messages, dropping the futures of every other one after a few polls. Returns how many
+/// of those were dropped while they waited for room.
 fn send_all(polls: usize, way: Way, mock: &Mock, mut ws: impl Sends) -> usize {
     let mut messages = Vec::new();
     let mut pings = Vec::new();

@@ -66,7 +66,8 @@ impl Mock {
         })))
     }
 
-    /// Takes and gives a few bytes at a time, refuses every other call, and keeps what was written until it is flushed.
+    /// Takes and gives a few bytes at a time, refuses every other call, and keeps what was written
+    /// until it is flushed.
     pub(crate) fn rough() -> Self {
         Self(Arc::new(Mutex::new(Wire {
             read_size: 3,

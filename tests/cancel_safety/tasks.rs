@@ -277,7 +277,8 @@ fn an_unsent_close_is_not_clean() {
     assert_eq!(closed.code(), CloseCode::NORMAL);
 }
 
-/// The receiving task waits to end the transport after a Close frame, which the sending task happens to write.
+/// The receiving task waits to end the transport after a Close frame, which the sending task
+/// happens to write.
 #[test]
 fn the_sender_wakes_who_ends_the_transport() {
     let mock = Mock::smooth();
@@ -296,7 +297,8 @@ fn the_sender_wakes_who_ends_the_transport() {
     assert!(mock.wire().shut_down);
 }
 
-/// A sender is let go when the connection ends, even if the transport stays stuck, and learns that its message is lost.
+/// A sender is let go when the connection ends, even if the transport stays stuck, and learns that
+/// its message is lost.
 #[test]
 fn the_end_lets_the_sender_go() {
     for buffers in [false, true] {
@@ -369,7 +371,8 @@ fn refused_floods_end() {
     wait.recv_timeout(Duration::from_secs(5)).unwrap();
 }
 
-/// A server that refuses without reading the whole request resets the connection, and its answer is there to read.
+/// A server that refuses without reading the whole request resets the connection, and its answer is
+/// there to read.
 #[test]
 fn a_refusal_survives_a_failed_write() {
     let mock = Mock::smooth();

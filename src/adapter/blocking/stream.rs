@@ -9,16 +9,19 @@ use std::os::unix::net::UnixStream;
 
 use crate::{Instant, ReadIo, WriteIo};
 
-/// While two threads share a connection, no read waits longer than this: the other thread may have set a deadline.
+/// While two threads share a connection, no read waits longer than this: the other thread may have
+/// set a deadline.
 const SHARED_READ_WAIT: Duration = Duration::from_millis(50);
 
-/// While two threads share a connection, no write waits longer than this. It holds the lock, which keeps the receiving
-/// thread from reading on, and if the peer does the same the two stand still together.
+/// While two threads share a connection, no write waits longer than this. It holds the lock, which
+/// keeps the receiving thread from reading on, and if the peer does the same the two stand still
+/// together.
 const SHARED_WRITE_WAIT: Duration = Duration::from_millis(2);
 
 /// A blocking stream whose waits can be bounded.
 pub trait Stream: Read + Write {
-    /// Bounds how long a read may wait. A read that took longer fails with `WouldBlock` or `TimedOut`.
+    /// Bounds how long a read may wait. A read that took longer fails with `WouldBlock` or
+    /// `TimedOut`.
     ///
     /// # Errors
     ///
@@ -69,7 +72,8 @@ impl Stream for UnixStream {
     }
 }
 
-/// Any `Read + Write` as a [`Stream`] that waits as long as it takes: deadlines are met only when it returns.
+/// Any `Read + Write` as a [`Stream`] that waits as long as it takes: deadlines are met only when
+/// it returns.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a wrapper around its one field")]
 pub struct Untimed<S>(pub S);
@@ -108,7 +112,8 @@ impl<S: Read + Write> Stream for Untimed<S> {
     }
 }
 
-/// A blocking stream as the transport of the asynchronous implementation: its polls block, up to the deadline.
+/// A blocking stream as the transport of the asynchronous implementation: its polls block, up to
+/// the deadline.
 #[derive(Debug)]
 pub struct BlockingIo<S> {
     stream: S,
