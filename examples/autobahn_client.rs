@@ -44,7 +44,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     for case in 1..=count {
         println!("case {case} of {count}");
-        // Most cases end in an error, because the server breaks a rule; the report is the server's to write.
+        // Most cases end in an error, because the server breaks a rule; the report is the server's
+        // to write.
         if let Err(error) = run(
             options.adapter,
             &format!("{url}/runCase?case={case}&agent={agent}"),

@@ -6,13 +6,17 @@
 //!
 //! Then open <http://127.0.0.1:9002/> in two windows. It shows how a server
 //!
-//! * serves its page and its WebSockets on one port, and decides by path, query and Origin who gets in;
-//! * does two things in one task: [`WebSocket::recv`] is cancel safe, so it can be one branch of a `select!`;
-//! * bounds what each client can make it hold: the size of messages, their rate, and what waits for a slow reader;
+//! * serves its page and its WebSockets on one port, and decides by path, query and Origin who gets
+//!   in;
+//! * does two things in one task: [`WebSocket::recv`] is cancel safe, so it can be one branch of a
+//!   `select!`;
+//! * bounds what each client can make it hold: the size of messages, their rate, and what waits for
+//!   a slow reader;
 //! * tells clients why it ends: every way out has its close code.
 //!
-//! Clients send plain text. The server sends JSON: `{"type":"message","name":"Ada","text":"hi","time":1700000000000}`,
-//! with the types `present` (who was there before), `joined`, `left` and `message`.
+//! Clients send plain text. The server sends JSON:
+//! `{"type":"message","name":"Ada","text":"hi","time":1700000000000}`, with the types `present`
+//! (who was there before), `joined`, `left` and `message`.
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
 
 use core::error::Error;
@@ -131,8 +135,8 @@ fn route(request: &Request) -> Result<(String, String), Refusal> {
             _ => Refusal::new(404).with_body("Not found\n"),
         });
     };
-    // Browsers let any page connect to any server, and tell which page it is (RFC 6455 section 10.2). Other clients send
-    // no Origin, but they do not carry a user's cookies either.
+    // Browsers let any page connect to any server, and tell which page it is (RFC 6455 section
+    // 10.2). Other clients send no Origin, but they do not carry a user's cookies either.
     let is_ours = |origin: &str| {
         let host = origin
             .strip_prefix("http://")
@@ -163,7 +167,8 @@ fn page() -> Refusal {
         .with_body(PAGE)
 }
 
-/// A name out of a URL: percent-decoded, trimmed, and neither empty, too long nor full of control characters.
+/// A name out of a URL: percent-decoded, trimmed, and neither empty, too long nor full of control
+/// characters.
 fn decode(encoded: &str) -> Option<String> {
     let mut bytes = encoded.bytes();
     let mut decoded = Vec::new();
@@ -202,8 +207,9 @@ async fn chat(
     }
     let mut rate = Rate::default();
     let (code, reason) = loop {
-        // Each branch may lose the race at any time and nothing is lost: all three futures are cancel safe. Receiving
-        // comes first because it also writes what was fed, so what is queued after it is what the network did not take.
+        // Each branch may lose the race at any time and nothing is lost: all three futures are
+        // cancel safe. Receiving comes first because it also writes what was fed, so what
+        // is queued after it is what the network did not take.
         tokio::select! {
             biased;
             message = ws.recv() => match message? {
@@ -264,8 +270,8 @@ struct Room {
 }
 
 impl Rooms {
-    /// Enters a room, which exists as long as somebody is in it: what happens from now on, and who was there before.
-    /// `None` if the name is taken.
+    /// Enters a room, which exists as long as somebody is in it: what happens from now on, and who
+    /// was there before. `None` if the name is taken.
     fn join(
         &self,
         room: String,
@@ -357,7 +363,8 @@ fn json(text: &str) -> String {
     quoted
 }
 
-/// What the browser gets. Everything that somebody wrote goes into `textContent`, never into markup.
+/// What the browser gets. Everything that somebody wrote goes into `textContent`, never into
+/// markup.
 const PAGE: &str = r##"<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

@@ -1,11 +1,13 @@
-//! Sends messages to an echo server, checks what comes back, and measures: the same loop on each adapter.
+//! Sends messages to an echo server, checks what comes back, and measures: the same loop on each
+//! adapter.
 //!
 //! ```text
 //! cargo run --release --example echo_server -- --addr 127.0.0.1:9001
 //! cargo run --release --example echo_client -- --url ws://127.0.0.1:9001 --adapter blocking --count 100000 --pipeline 64
 //! ```
 //!
-//! It fails (exit code 1) if an echo differs from what was sent, or if the connection does not close cleanly.
+//! It fails (exit code 1) if an echo differs from what was sent, or if the connection does not
+//! close cleanly.
 #![expect(clippy::print_stdout, reason = "a command line tool reports there")]
 
 use core::error::Error;
@@ -66,7 +68,8 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     let request = ClientRequest::new(&options.url)?;
-    // The server decides how it cuts its echoes into frames, so both limits have to allow the whole.
+    // The server decides how it cuts its echoes into frames, so both limits have to allow the
+    // whole.
     let limits = Limits::new();
     let size = limits.max_message_size().max(u64::try_from(options.size)?);
     let config =
@@ -96,8 +99,8 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
 
 /// Feeds as many messages as may be under way, then waits for an echo.
 ///
-/// Receiving writes what was fed while it waits. Sending and receiving in turn would get stuck with messages larger than
-/// the buffers between the two ends: each would wait for the other to read.
+/// Receiving writes what was fed while it waits. Sending and receiving in turn would get stuck with
+/// messages larger than the buffers between the two ends: each would wait for the other to read.
 async fn drive<I: ReadIo + WriteIo>(
     mut ws: WebSocket<I>,
     run: &mut Run,
@@ -134,7 +137,8 @@ fn drive_blocking(
 
 /// What was sent, what came back, and when.
 struct Run {
-    /// Each message is a window into this, one byte further on than the one before, so that echoes cannot change places.
+    /// Each message is a window into this, one byte further on than the one before, so that echoes
+    /// cannot change places.
     pattern: String,
     size: usize,
     binary: bool,

@@ -68,7 +68,8 @@ fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Sends an event of the peer's back to it. The event is lent by the read buffer and goes straight into the output.
+/// Sends an event of the peer's back to it. The event is lent by the read buffer and goes straight
+/// into the output.
 fn echo(event: Event<'_>, sender: &mut Sender) -> Result<(), SocketError> {
     match event.into_message() {
         Ok(message) => sender.send(message).map_err(SocketError::from),
@@ -212,7 +213,8 @@ async fn serve_futures(
     Ok(())
 }
 
-// --- blocking: a thread a connection, which keeps its sending half where the interrupt can reach it ---
+// --- blocking: a thread a connection, which keeps its sending half where the interrupt can reach
+// it ---
 
 type Senders = Arc<Mutex<HashMap<SocketAddr, Arc<Mutex<blocking::SendHalf<TcpStream>>>>>>;
 

@@ -10,8 +10,8 @@ pub const MAX_REASON_LEN: usize = 123;
 
 /// Why a connection was closed (RFC 6455 section 7.4).
 ///
-/// Any 16-bit number fits, because that is what a peer can write; [`is_sendable`](Self::is_sendable) tells which ones
-/// may be on the wire.
+/// Any 16-bit number fits, because that is what a peer can write;
+/// [`is_sendable`](Self::is_sendable) tells which ones may be on the wire.
 ///
 /// ```
 /// use sockeye::CloseCode;
@@ -45,7 +45,8 @@ impl CloseCode {
     pub const TOO_BIG: Self = Self(1009);
     /// 1010: the server did not agree to an extension that the client needs.
     pub const EXTENSION_REQUIRED: Self = Self(1010);
-    /// 1011: an unexpected condition at the sending endpoint (widened to both roles by erratum 3227).
+    /// 1011: an unexpected condition at the sending endpoint (widened to both roles by erratum
+    /// 3227).
     pub const INTERNAL_ERROR: Self = Self(1011);
     /// 1012: the service restarts (IANA registry).
     pub const SERVICE_RESTART: Self = Self(1012);
@@ -58,8 +59,9 @@ impl CloseCode {
 
     /// Whether the code may be in a Close frame.
     ///
-    /// These are 1000 to 1003, 1007 to 1014, and 3000 to 4999. Everything else is reserved, unassigned or out of range
-    /// (RFC 6455 section 7.4.2); a peer that sends it breaks the protocol.
+    /// These are 1000 to 1003, 1007 to 1014, and 3000 to 4999. Everything else is reserved,
+    /// unassigned or out of range (RFC 6455 section 7.4.2); a peer that sends it breaks the
+    /// protocol.
     pub const fn is_sendable(self) -> bool {
         // 6455-7.4.1-04 to -10, 6455-7.4.2-01 to -04: the one table of codes.
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)

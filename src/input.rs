@@ -4,9 +4,9 @@ use core::mem;
 
 /// Bytes that arrived from the transport, consumed from the front.
 ///
-/// It borrows the caller's read buffer mutably, because payloads are unmasked in place and lent out of it. Each part is
-/// given away once, with the lifetime of the buffer and not of the cursor, so the events of one read can be alive
-/// together.
+/// It borrows the caller's read buffer mutably, because payloads are unmasked in place and lent out
+/// of it. Each part is given away once, with the lifetime of the buffer and not of the cursor, so
+/// the events of one read can be alive together.
 ///
 /// ```
 /// use sockeye::Input;

@@ -4,8 +4,9 @@ use alloc::boxed::Box;
 
 /// What both ends agreed on before the first frame.
 ///
-/// The crate's own handshakes return one. When somebody else did the upgrade (an HTTP server, an HTTP/2 extended
-/// CONNECT), make one by hand and hand it to [`Connection`](crate::Connection) (RFC 6455 section 4.2).
+/// The crate's own handshakes return one. When somebody else did the upgrade (an HTTP server, an
+/// HTTP/2 extended CONNECT), make one by hand and hand it to [`Connection`](crate::Connection) (RFC
+/// 6455 section 4.2).
 ///
 /// ```
 /// use sockeye::Negotiated;

@@ -2,9 +2,10 @@
 
 /// A source of masking keys for a client.
 ///
-/// RFC 6455 section 5.3 asks for a fresh key for each frame that nobody can predict from earlier ones, so the source
-/// must be a cryptographically secure generator. With the `rand` feature [`RandomKeys`] is one; on other platforms
-/// implement this for the hardware's. Any `FnMut() -> [u8; 4]` will do.
+/// RFC 6455 section 5.3 asks for a fresh key for each frame that nobody can predict from earlier
+/// ones, so the source must be a cryptographically secure generator. With the `rand` feature
+/// [`RandomKeys`] is one; on other platforms implement this for the hardware's. Any `FnMut() ->
+/// [u8; 4]` will do.
 ///
 /// ```
 /// use sockeye::MaskKeys;
@@ -30,7 +31,8 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskKeys for F {
     }
 }
 
-/// Masking keys and handshake nonces from `rand`'s thread-local generator: ChaCha, seeded by the operating system.
+/// Masking keys and handshake nonces from `rand`'s thread-local generator: ChaCha, seeded by the
+/// operating system.
 ///
 /// It has no state of its own; the generator buffers, so a key costs a few nanoseconds.
 #[cfg(feature = "rand")]

@@ -6,10 +6,10 @@ use core::time::Duration;
 
 /// A moment on a monotonic clock: nanoseconds since any fixed origin.
 ///
-/// The core never reads a clock. Every call that depends on time takes `now`, and every deadline comes back as an
-/// `Instant` of the same clock. Which clock that is, and where its origin lies, is up to the caller: a hardware timer,
-/// `performance.now()`, a virtual clock in a test. Values must not go backwards; if they do, nothing breaks, deadlines
-/// are only met late.
+/// The core never reads a clock. Every call that depends on time takes `now`, and every deadline
+/// comes back as an `Instant` of the same clock. Which clock that is, and where its origin lies, is
+/// up to the caller: a hardware timer, `performance.now()`, a virtual clock in a test. Values must
+/// not go backwards; if they do, nothing breaks, deadlines are only met late.
 ///
 /// 64 bits of nanoseconds last for 584 years. Arithmetic saturates at both ends.
 ///
@@ -89,7 +89,8 @@ mod bridge {
             std::time::Instant::now().into()
         }
 
-        /// The same moment on the standard library's clock, counted from the reference of the process.
+        /// The same moment on the standard library's clock, counted from the reference of the
+        /// process.
         ///
         /// ```
         /// use sockeye::Instant;

@@ -7,11 +7,12 @@ use std::vec::Vec;
 
 use crate::Input;
 
-/// Fits a 16 KiB frame with its header, and stays in the first-level cache together with what is done to it.
+/// Fits a 16 KiB frame with its header, and stays in the first-level cache together with what is
+/// done to it.
 const BUFFER_SIZE: usize = 20 * 1024;
 
-/// More buffers than this are not kept: connections of a thread that hold one at the same time are those with unread
-/// input, and they are few.
+/// More buffers than this are not kept: connections of a thread that hold one at the same time are
+/// those with unread input, and they are few.
 const MAX_SPARE: usize = 8;
 
 std::thread_local! {
@@ -39,7 +40,8 @@ fn put_spare(bytes: Box<[u8]>) {
 #[derive(Debug, Default)]
 pub(super) struct ReadBuffer {
     bytes: Option<Box<[u8]>>,
-    /// What is unread lies from `start` to `end`. INVARIANT: `start <= end <=` the length of `bytes`.
+    /// What is unread lies from `start` to `end`. INVARIANT: `start <= end <=` the length of
+    /// `bytes`.
     start: usize,
     end: usize,
 }
@@ -58,7 +60,8 @@ impl ReadBuffer {
         self.start == self.end
     }
 
-    /// Runs `consume` over the unread bytes, and forgets what it consumed before the result can be used.
+    /// Runs `consume` over the unread bytes, and forgets what it consumed before the result can be
+    /// used.
     pub(super) fn consume<'b, T>(&'b mut self, consume: impl FnOnce(&mut Input<'b>) -> T) -> T {
         let unread = self.bytes.as_deref_mut().unwrap_or_default();
         let unread = unread.get_mut(self.start..self.end).unwrap_or_default();
@@ -68,7 +71,8 @@ impl ReadBuffer {
         result
     }
 
-    /// Runs `read` over empty space, and notes how many bytes it put there. Only to be called when nothing is unread.
+    /// Runs `read` over empty space, and notes how many bytes it put there. Only to be called when
+    /// nothing is unread.
     pub(super) fn fill<T>(&mut self, read: impl FnOnce(&mut [u8]) -> (usize, T)) -> T {
         let mut bytes = match self.bytes.take() {
             Some(bytes) if bytes.len() == BUFFER_SIZE => bytes,

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use bytes::{Buf, Bytes};
 
 use super::buffer::ReadBuffer;
+use super::driver::MAX_READS;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::websocket::WebSocket;
@@ -45,10 +46,34 @@ pub(super) trait Exchange {
         io: &mut I,
         cx: &mut Context<'_>,
     ) -> Result<(), HandshakeError> {
-        while io.poll_deadline(cx, self.deadline()).is_ready() {
-            self.handle_timeout(Instant::now())?;
+        while let Some(deadline) = self.deadline() {
+            if io.poll_deadline(cx, Some(deadline)).is_pending() {
+                break;
+            }
+            // The transport's clock may be ahead of this one.
+            self.handle_timeout(Instant::now().max(deadline))?;
         }
         Ok(())
+    }
+
+    /// Writes until nothing waits, within the deadline. If it has passed already, there is one
+    /// attempt.
+    fn poll_answer<I: ReadIo + WriteIo>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SocketError>> {
+        // A blocking transport has to know the deadline before it waits.
+        let deadline = self.deadline();
+        let is_late = io.poll_deadline(cx, deadline).is_ready();
+        if self.poll_write(io, cx)?.is_ready() {
+            end_deadline(io, cx);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(deadline) = deadline.filter(|_| is_late) {
+            self.handle_timeout(Instant::now().max(deadline))?;
+        }
+        Poll::Pending
     }
 }
 
@@ -64,14 +89,18 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
                 if let Some(result) =
                     buffer.consume(|input| handshake.receive(Instant::now(), input))?
                 {
+                    end_deadline(io, cx);
                     return Poll::Ready(Ok(result));
                 }
             }
             handshake.poll_late(io, cx)?;
             // A server that refuses before it read the request does not take all of it.
-            let _written = handshake.poll_write(io, cx)?;
+            let written = handshake.poll_write(io, cx);
             match buffer.fill(|bytes| read(io, cx, bytes)) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    let _written = written?;
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(0)) => {
                     handshake.handle_eof()?;
                     return Poll::Ready(Err(HandshakeError::Eof.into()));
@@ -82,6 +111,11 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
         }
     })
     .await
+}
+
+/// The connection has no deadline when it starts, and a transport remembers the last one.
+fn end_deadline<I: ReadIo>(io: &mut I, cx: &mut Context<'_>) {
+    let _none = io.poll_deadline(cx, None);
 }
 
 fn read<I: ReadIo>(
@@ -97,10 +131,11 @@ fn read<I: ReadIo>(
     (count, result)
 }
 
-/// Ends a transport after an HTTP answer: writes it, shuts down, and reads until the peer has done the same.
+/// Ends a transport after an HTTP answer: writes it, shuts down, and reads until the peer has done
+/// the same.
 ///
-/// Closing while input is unread resets the connection, and the reset can overtake the answer. The close timeout bounds
-/// it all. Errors say nothing that matters by now.
+/// Closing while input is unread resets the connection, and the reset can overtake the answer. The
+/// close timeout bounds it all. Errors say nothing that matters by now.
 pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
     io: &mut I,
     buffer: &mut ReadBuffer,
@@ -113,19 +148,19 @@ pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
         .map(|timeout| Instant::now() + timeout);
     let mut shut_down = false;
     poll_fn(|cx| {
-        if io.poll_deadline(cx, deadline).is_ready() {
-            return Poll::Ready(());
-        }
-        match handshake.poll_write(io, cx) {
-            Poll::Ready(Ok(())) if !shut_down => match io.poll_shutdown(cx) {
-                Poll::Ready(Ok(())) => shut_down = true,
+        for _ in 0..MAX_READS {
+            if io.poll_deadline(cx, deadline).is_ready() {
+                return Poll::Ready(());
+            }
+            match handshake.poll_write(io, cx) {
+                Poll::Ready(Ok(())) if !shut_down => match io.poll_shutdown(cx) {
+                    Poll::Ready(Ok(())) => shut_down = true,
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                },
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => {}
-            },
-            Poll::Ready(Err(_)) => return Poll::Ready(()),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-        }
-        loop {
+                Poll::Ready(Ok(())) | Poll::Pending => {}
+            }
             buffer.consume(|input| {
                 input.take_all();
             });
@@ -135,6 +170,8 @@ pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
                 Poll::Ready(Ok(_)) => {}
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await;
 }

@@ -1,4 +1,5 @@
-//! Moves bytes between a transport and the core. Everything that the adapters do while a connection is open is here.
+//! Moves bytes between a transport and the core. Everything that the adapters do while a connection
+//! is open is here.
 
 use core::task::{Context, Poll, Waker, ready};
 use std::io::{self, ErrorKind, IoSlice};
@@ -18,6 +19,10 @@ use crate::{
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
 
+/// After so many reads in a row a task lets others run: a peer that always has something to say,
+/// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
+pub(super) const MAX_READS: u32 = 64;
+
 /// The sending half of a connection with the transport that it writes to.
 #[derive(Debug)]
 pub(super) struct Output<W> {
@@ -28,7 +33,7 @@ pub(super) struct Output<W> {
     unflushed: bool,
     /// The writing side of the transport was shut down.
     shut_down: bool,
-    /// Writing failed. What is queued from then on is dropped.
+    /// Writing failed, and is not tried again.
     broken: Option<ErrorKind>,
 }
 
@@ -95,6 +100,29 @@ impl<W> Output<W> {
         change(&mut self.sender)
     }
 
+    /// Changes the sender in a way that may end the connection. What waits then is lost, and who
+    /// waits for it is told.
+    fn end<T>(&mut self, end: impl FnOnce(&mut Sender) -> T) -> T {
+        let waits = self.sender.queued() > 0 || self.unflushed;
+        let result = self.tend(end);
+        if self.sender.state() == State::Closed {
+            if waits {
+                self.broken.get_or_insert(ErrorKind::ConnectionAborted);
+            }
+            self.signals.wake_side(Side::Send);
+        }
+        result
+    }
+
+    /// Ends a connection whose output can no longer be written. `false` if it can.
+    fn give_up(&mut self) -> bool {
+        let is_broken = self.broken.is_some();
+        if is_broken {
+            self.end(Sender::abort);
+        }
+        is_broken
+    }
+
     /// Whether there is something to write, a deadline to keep, or a transport to end.
     fn has_work(&self) -> bool {
         self.sender.state() != State::Open
@@ -118,8 +146,9 @@ impl<W: WriteIo> Output<W> {
         if let Some(error) = self.write_error() {
             return Poll::Ready(Err(error));
         }
-        // A transport remembers one waker, so it must be the one that wakes both sides. Making that costs something,
-        // and most writes succeed at once, so the first attempt goes without.
+        // A transport remembers one waker, so it must be the one that wakes both sides. Making that
+        // costs something, and most writes succeed at once, so the first attempt goes
+        // without.
         let result = match self.poll_write_all(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(result) => result,
             Poll::Pending => {
@@ -129,12 +158,13 @@ impl<W: WriteIo> Output<W> {
             }
         };
         if let Err(error) = &result {
-            self.broken = Some(error.kind());
-            self.discard();
+            self.break_off(error.kind());
         }
-        // The other side may wait for room that there is now.
         match side {
+            // It may wait for room that there is now.
             Side::Receive => self.signals.wake_side(Side::Send),
+            // It waits to end the transport, or for input that will not come.
+            Side::Send if self.has_work() => self.signals.wake_side(Side::Receive),
             Side::Send => {}
         }
         Poll::Ready(result)
@@ -160,8 +190,13 @@ impl<W: WriteIo> Output<W> {
         Poll::Ready(Ok(()))
     }
 
-    fn discard(&mut self) {
-        self.sender.take_transmit(&mut Vec::new());
+    fn break_off(&mut self, error: ErrorKind) {
+        self.broken = Some(error);
+        self.signals.set_needs_care(true);
+        if self.sender.state() == State::Open {
+            // Nobody will miss it. But a Close frame that waits tells that the end was not clean.
+            self.sender.take_transmit(&mut Vec::new());
+        }
     }
 
     /// Makes room until `attempt` no longer says that the queue is full.
@@ -171,6 +206,11 @@ impl<W: WriteIo> Output<W> {
         mut attempt: impl FnMut(&mut Sender) -> Result<(), SendError>,
     ) -> Poll<Result<(), SocketError>> {
         loop {
+            if self.sender.state() == State::Open {
+                if let Some(error) = self.write_error() {
+                    return Poll::Ready(Err(error.into()));
+                }
+            }
             let flushed = match attempt(&mut self.sender) {
                 Ok(()) => return Poll::Ready(Ok(())),
                 Err(SendError::Full) => self.poll_flush(Side::Send, cx)?,
@@ -199,18 +239,16 @@ impl<W: WriteIo> Output<W> {
     fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let flushed = match self.poll_flush(Side::Receive, cx) {
             Poll::Pending => false,
-            Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(_)) => {
-                self.discard();
-                true
-            }
+            // Nothing waits, or it waits in vain.
+            Poll::Ready(Ok(()) | Err(_)) => true,
         };
         match self.sender.transport() {
             Transport::Open => Poll::Pending,
             Transport::ShutdownWrite if flushed => match self.poll_shutdown(cx) {
                 Poll::Ready(Err(_)) => {
-                    // The peer will not see the end of this side, so there is no point in waiting for its own.
-                    let _eof = self.sender.handle_eof();
+                    // The peer will not see the end of this side, so there is no point in waiting
+                    // for its own.
+                    let _eof = self.end(Sender::handle_eof);
                     Poll::Ready(())
                 }
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
@@ -239,11 +277,14 @@ pub(super) struct Inlet {
     pub(super) buffer: ReadBuffer,
     /// The transport gave all that it had.
     pub(super) eof: bool,
+    /// How many reads gave something since the last wait.
+    pub(super) reads: u32,
     /// The iterator or stream of messages gave its last item.
     pub(super) ended: bool,
 }
 
-/// How the receiving side reaches the transport and the sending side, which may be shared with another task.
+/// How the receiving side reaches the transport and the sending side, which may be shared with
+/// another task.
 pub(super) trait Link {
     /// What the sending side writes to.
     type Write: WriteIo;
@@ -252,7 +293,8 @@ pub(super) trait Link {
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()>;
 
-    /// Whether the sending side may have something for the receiving task to do. Saves the lock while it has not.
+    /// Whether the sending side may have something for the receiving task to do. Saves the lock
+    /// while it has not.
     fn needs_care(&mut self) -> bool;
 
     fn output<T>(&mut self, access: impl FnOnce(&mut Output<Self::Write>) -> T) -> T;
@@ -303,7 +345,8 @@ pub(super) fn poll_message<L: Link>(
     }
 }
 
-/// As [`poll_message`], for iterators and streams: ends after an error, which otherwise is repeated.
+/// As [`poll_message`], for iterators and streams: ends after an error, which otherwise is
+/// repeated.
 pub(super) fn poll_item<L: Link>(
     inlet: &mut Inlet,
     link: &mut L,
@@ -353,22 +396,35 @@ pub(super) fn poll_event<L: Link, T>(
             }
         }
         if inlet.eof {
+            // Only what is still to be written keeps the connection up.
+            if link.output(Output::give_up) {
+                continue;
+            }
+            return Poll::Pending;
+        }
+        if inlet.reads >= MAX_READS {
+            inlet.reads = 0;
+            cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
-            Poll::Pending if link.needs_care() => return poll_broken(link),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                inlet.reads = 0;
+                if !link.needs_care() || poll_broken(link)?.is_pending() {
+                    return Poll::Pending;
+                }
+            }
             Poll::Ready(Ok(0)) => {
                 // The error, if it is one, comes with the next turn.
                 inlet.eof = true;
-                let _eof = link.output(|output| output.tend(Sender::handle_eof));
+                let _eof = link.output(|output| output.end(Sender::handle_eof));
             }
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(_)) => inlet.reads += 1,
             Poll::Ready(Err(error)) => {
                 inlet.eof = true;
                 let was_open = link.output(|output| {
                     let was_open = output.sender.state() == State::Open;
-                    let _eof = output.tend(Sender::handle_eof);
+                    let _eof = output.end(Sender::handle_eof);
                     was_open
                 });
                 if was_open {
@@ -392,38 +448,41 @@ fn read<L: Link>(
     (count, result)
 }
 
-/// Does for the sending side what only the receiving task is there to do: writes answers, meets deadlines, ends the
-/// transport. Ready when the connection is closed.
+/// Does for the sending side what only the receiving task is there to do: writes answers, meets
+/// deadlines, ends the transport. Ready when the connection is closed.
 fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+    // A blocking transport has to know the deadline before it waits.
     loop {
-        let (ended, deadline, error) = link.output(|output| {
-            let ended = output.poll_drive(cx).is_ready();
-            let sender = &output.sender;
-            output.signals.set_needs_care(output.has_work());
-            (ended, sender.poll_timeout(), sender.error())
-        });
-        if ended {
-            return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
-        }
+        let deadline = link.output(|output| output.sender.poll_timeout());
         if link.poll_deadline(cx, deadline).is_pending() {
-            return Poll::Pending;
+            break;
         }
-        // What it returns lasts in the sender.
-        let _timeout = link.output(|output| output.sender.handle_timeout(Instant::now()));
+        // The transport's clock may be ahead of this one. What it returns lasts in the sender.
+        let now = deadline.map_or_else(Instant::now, |deadline| Instant::now().max(deadline));
+        let _timeout = link.output(|output| output.end(|sender| sender.handle_timeout(now)));
     }
+    let (ended, error) = link.output(|output| {
+        let ended = output.poll_drive(cx).is_ready();
+        output.signals.set_needs_care(output.has_work());
+        (ended, output.sender.error())
+    });
+    if ended {
+        return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
+    }
+    Poll::Pending
 }
 
-/// Nothing to read: if writing failed, nothing ever will be.
-fn poll_broken<L: Link, T>(link: &mut L) -> Poll<Result<Option<T>, SocketError>> {
-    let error = link.output(|output| {
-        let error = output.write_error()?;
-        let _eof = output.sender.handle_eof();
-        Some(error)
-    });
-    match error {
-        Some(error) => Poll::Ready(Err(error.into())),
-        None => Poll::Pending,
-    }
+/// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection
+/// is open.
+fn poll_broken<L: Link>(link: &mut L) -> Poll<io::Result<()>> {
+    link.output(|output| {
+        let Some(error) = output.write_error() else {
+            return Poll::Pending;
+        };
+        let was_open = output.sender.state() == State::Open;
+        let _eof = output.end(Sender::handle_eof);
+        Poll::Ready(if was_open { Err(error) } else { Ok(()) })
+    })
 }
 
 /// How a connection ended, for who asks after it has.

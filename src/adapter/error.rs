@@ -14,7 +14,8 @@ pub enum SocketError {
     Io(io::Error),
     /// The URL is not valid. Nothing was sent.
     Url(UrlError),
-    /// The request could not be made: a header, the origin or a subprotocol is not valid. Nothing was sent.
+    /// The request could not be made: a header, the origin or a subprotocol is not valid. Nothing
+    /// was sent.
     Request(RequestError),
     /// The opening handshake failed.
     Handshake(HandshakeError),

@@ -1,7 +1,7 @@
 //! WebSocket connections on futures-io: smol, async-std and whatever else has its traits.
 //!
-//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the TCP connection too. Timers and sockets come
-//! from `async-io`, which runs under any executor.
+//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the TCP connection too.
+//! Timers and sockets come from `async-io`, which runs under any executor.
 //!
 //! ```
 //! use smol::net::TcpListener;
@@ -135,9 +135,9 @@ pub async fn connect(url: &str) -> Result<WebSocket<FuturesIo<TcpStream>>, Socke
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://` (make the TLS
-/// connection and use [`client`]) or the transport fails; [`SocketError::Handshake`] if the server refuses, breaks the
-/// protocol, or takes too long.
+/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://`
+/// (make the TLS connection and use [`client`]) or the transport fails; [`SocketError::Handshake`]
+/// if the server refuses, breaks the protocol, or takes too long.
 pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
@@ -227,7 +227,8 @@ pub async fn receive_any<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<FuturesIo<S>> {
-    /// The receiving and the sending half, for two tasks. They lock the transport for each read and each write.
+    /// The receiving and the sending half, for two tasks. They lock the transport for each read and
+    /// each write.
     pub fn split(
         self,
     ) -> (
@@ -242,7 +243,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<FuturesIo<S>> {
 }
 
 impl<S> WebSocket<FuturesIo<S>> {
-    /// As `split`, with a transport that knows better how to be divided: an `async_net::TcpStream` can be cloned.
+    /// As `split`, with a transport that knows better how to be divided: an `async_net::TcpStream`
+    /// can be cloned.
     pub fn split_with<R, W>(
         self,
         divide: impl FnOnce(S) -> (R, W),

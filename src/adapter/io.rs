@@ -14,17 +14,19 @@ pub trait ReadIo {
     ///
     /// # Errors
     ///
-    /// Those of the transport. `Interrupted` and `WouldBlock` must not come out; the latter is [`Poll::Pending`].
+    /// Those of the transport. `Interrupted` and `WouldBlock` must not come out; the latter is
+    /// [`Poll::Pending`].
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>>;
 
-    /// Is ready once `deadline` has passed, and wakes the task then. A later call replaces the deadline of the one
-    /// before; `None` means that there is none.
+    /// Is ready once `deadline` has passed, and wakes the task then. A later call replaces the
+    /// deadline of the one before; `None` means that there is none.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()>;
 }
 
 /// The writing side of a transport.
 pub trait WriteIo {
-    /// Writes from the front of `buffers`, of which none is empty, and tells how many bytes it took.
+    /// Writes from the front of `buffers`, of which none is empty, and tells how many bytes it
+    /// took.
     ///
     /// # Errors
     ///

@@ -12,12 +12,13 @@ pub(super) enum Side {
     Send,
 }
 
-/// The wakers of both tasks. A transport remembers only the last waker it was polled with, so it gets this one, which
-/// wakes both.
+/// The wakers of both tasks. A transport remembers only the last waker it was polled with, so it
+/// gets this one, which wakes both.
 #[derive(Debug, Default)]
 pub(super) struct Signals {
     slots: Mutex<Slots>,
-    /// The receiving side has to look after the output. Cleared only by who has access to the output.
+    /// The receiving side has to look after the output. Cleared only by who has access to the
+    /// output.
     care: AtomicBool,
 }
 

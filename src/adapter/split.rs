@@ -16,11 +16,15 @@ use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, S
 #[derive(Debug)]
 struct Shared<W> {
     output: Mutex<Output<W>>,
+    /// Who wants the output waits for it with this in hand. So the two take turns: a thread that
+    /// writes again and again does not keep the other out.
+    turn: Mutex<()>,
     signals: Arc<Signals>,
 }
 
 impl<W> Shared<W> {
     fn output(&self) -> MutexGuard<'_, Output<W>> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // A transport that panicked halfway is as good as one that failed halfway.
         self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -36,6 +40,7 @@ pub(super) fn split<R, W>(
     let shared = Arc::new(Shared {
         signals: Arc::clone(output.signals()),
         output: Mutex::new(output),
+        turn: Mutex::new(()),
     });
     let link = SplitLink {
         read,
@@ -46,8 +51,9 @@ pub(super) fn split<R, W>(
 
 /// The receiving half of a [`WebSocket`](super::WebSocket).
 ///
-/// It writes the answers to pings and to the peer's Close frame itself, and keeps the deadlines, so it has to be polled
-/// for the connection to work. It takes no lock for a message, only for such answers.
+/// It writes the answers to pings and to the peer's Close frame itself, and keeps the deadlines, so
+/// it has to be polled for the connection to work. It takes no lock for a message, only for such
+/// answers.
 ///
 /// Dropping it leaves the connection to the sending half, which can then only send.
 #[derive(Debug)]
@@ -119,8 +125,8 @@ impl<W: WriteIo> SendHalf<W> {
         self.flush().await
     }
 
-    /// As [`WebSocket::feed`](super::WebSocket::feed), and as cancel safe, but follow up with [`flush`](Self::flush):
-    /// the receiving half does not write messages.
+    /// As [`WebSocket::feed`](super::WebSocket::feed), and as cancel safe, but follow up with
+    /// [`flush`](Self::flush): the receiving half does not write messages.
     ///
     /// # Errors
     ///
@@ -183,7 +189,8 @@ impl<W: WriteIo> SendHalf<W> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Io`] if the transport failed, or if the connection ended before everything
+    /// was written (`ConnectionAborted`).
     pub async fn flush(&mut self) -> Result<(), SocketError> {
         let hand_over = HandOver(&self.shared.signals);
         let result = poll_fn(|cx| self.output().poll_flush(Side::Send, cx)).await;
@@ -191,14 +198,15 @@ impl<W: WriteIo> SendHalf<W> {
         Ok(result?)
     }
 
-    /// Sends a Close frame behind what was sent before. The receiving half sees the closing handshake through.
+    /// Sends a Close frame behind what was sent before. The receiving half sees the closing
+    /// handshake through.
     ///
     /// Cancel safe: the Close frame is queued when the future is first polled.
     ///
     /// # Errors
     ///
-    /// [`SocketError::Send`] if the connection is not open, or for an invalid code or a reason of more than 123 bytes;
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Send`] if the connection is not open, or for an invalid code or a reason of
+    /// more than 123 bytes; [`SocketError::Io`] if the transport failed.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SocketError> {
         self.output().start_close(code, reason)?;
         self.flush().await

@@ -50,7 +50,8 @@ impl<I: ReadIo + WriteIo + Unpin> Sink<Message<'static>> for WebSocket<I> {
         Poll::Ready(flushed.map_err(SocketError::from))
     }
 
-    /// Starts the closing handshake with code 1000 and writes its Close frame. Receiving sees it through.
+    /// Starts the closing handshake with code 1000 and writes its Close frame. Receiving sees it
+    /// through.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         let output = &mut self.get_mut().output;
         match output.start_close(CloseCode::NORMAL, "") {
@@ -79,7 +80,8 @@ impl<W: WriteIo> Sink<Message<'static>> for SendHalf<W> {
         Poll::Ready(flushed.map_err(SocketError::from))
     }
 
-    /// Starts the closing handshake with code 1000 and writes its Close frame. The receiving half sees it through.
+    /// Starts the closing handshake with code 1000 and writes its Close frame. The receiving half
+    /// sees it through.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         let mut output = self.output();
         match output.start_close(CloseCode::NORMAL, "") {

@@ -31,12 +31,13 @@
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
+use core::time::Duration;
 use std::boxed::Box;
 use std::io::{self, IoSlice};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use ::tokio::net::TcpStream;
-use ::tokio::time::{Sleep, sleep_until, timeout_at};
+use ::tokio::time::{Sleep, sleep, timeout};
 
 use super::connect::client as run_client;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
@@ -47,7 +48,7 @@ use crate::{Config, HandshakeError, Instant};
 #[derive(Debug)]
 pub struct TokioIo<S> {
     stream: S,
-    sleep: Option<Pin<Box<Sleep>>>,
+    sleep: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
 impl<S> TokioIo<S> {
@@ -87,13 +88,10 @@ impl<S: AsyncRead + Unpin> ReadIo for TokioIo<S> {
             self.sleep = None;
             return Poll::Pending;
         };
-        let deadline = to_tokio(deadline);
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if sleep.deadline() != deadline {
-            sleep.as_mut().reset(deadline);
-        }
+        let sleep = match &mut self.sleep {
+            Some((at, sleep)) if *at == deadline => sleep,
+            other => &mut other.insert((deadline, Box::pin(sleep(left(deadline))))).1,
+        };
         ready!(sleep.as_mut().poll(cx));
         self.sleep = None;
         Poll::Ready(())
@@ -118,9 +116,10 @@ impl<S: AsyncWrite + Unpin> WriteIo for TokioIo<S> {
     }
 }
 
-/// The same moment on tokio's clock, which tests may have paused.
-fn to_tokio(deadline: Instant) -> ::tokio::time::Instant {
-    ::tokio::time::Instant::from_std(deadline.to_std())
+/// How long until then. Tokio's own clock may be another, because tests can pause it and wind it
+/// on.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 /// Connects to a `ws://` URL with the default settings.
@@ -141,8 +140,9 @@ pub async fn connect(url: &str) -> Result<WebSocket<TokioIo<TcpStream>>, SocketE
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS connection and use [`client`].
-/// [`SocketError::Handshake`] if the server refuses, breaks the protocol, or takes too long. [`SocketError::Io`].
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
+/// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
+/// protocol, or takes too long. [`SocketError::Io`].
 pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
@@ -152,7 +152,7 @@ pub async fn connect_with(
     let connecting = TcpStream::connect(address);
     let stream = match config.timeouts().handshake() {
         None => connecting.await?,
-        Some(timeout) => timeout_at(to_tokio(started + timeout), connecting)
+        Some(limit) => timeout(left(started + limit), connecting)
             .await
             .map_err(|_| HandshakeError::Timeout)??,
     };
@@ -225,7 +225,8 @@ impl<S: AsyncRead + AsyncWrite> WebSocket<TokioIo<S>> {
 }
 
 impl<S> WebSocket<TokioIo<S>> {
-    /// As `split`, with a transport that knows better how to be divided: `TcpStream::into_split` needs no lock.
+    /// As `split`, with a transport that knows better how to be divided: `TcpStream::into_split`
+    /// needs no lock.
     pub fn split_with<R, W>(
         self,
         divide: impl FnOnce(S) -> (R, W),

@@ -12,8 +12,8 @@ use crate::{Config, Connection, HandshakeError, Input, Instant};
 
 /// A client's request, to be accepted or rejected.
 ///
-/// Decide by its path, Origin, cookies or subprotocols, at once or after asking somebody else. Bytes that the client
-/// sent ahead of the answer are kept, bounded by one read.
+/// Decide by its path, Origin, cookies or subprotocols, at once or after asking somebody else.
+/// Bytes that the client sent ahead of the answer are kept, bounded by one read.
 #[derive(Debug)]
 pub struct Upgrade<I> {
     io: I,
@@ -26,19 +26,21 @@ pub struct Upgrade<I> {
 impl<I: ReadIo + WriteIo> Upgrade<I> {
     /// Reads a request from a client.
     ///
-    /// A request that is no valid upgrade is answered with the HTTP status that says why, and is an error here.
+    /// A request that is no valid upgrade is answered with the HTTP status that says why, and is an
+    /// error here.
     ///
     /// # Errors
     ///
     /// [`SocketError::Handshake`] if there was no valid request within
-    /// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake), [`SocketError::Io`] if the transport failed.
+    /// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake), [`SocketError::Io`] if the
+    /// transport failed.
     pub async fn receive(io: I, config: &Config) -> Result<Self, SocketError> {
         let handshake = ServerHandshake::new(config, Instant::now());
         Self::receive_with(io, config, handshake).await
     }
 
-    /// Reads a request from a client, and lets plain HTTP requests through as well: reject them with the page that they
-    /// ask for. [`Request::is_upgrade`] tells them apart.
+    /// Reads a request from a client, and lets plain HTTP requests through as well: reject them
+    /// with the page that they ask for. [`Request::is_upgrade`] tells them apart.
     ///
     /// # Errors
     ///
@@ -80,11 +82,12 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Answer`] if the acceptance is not valid, such as a subprotocol that the client did not offer;
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Answer`] if the acceptance is not valid, such as a subprotocol that the
+    /// client did not offer; [`SocketError::Handshake`] if the client did not take the answer
+    /// in time; [`SocketError::Io`] if the transport failed.
     pub async fn accept(mut self, acceptance: Acceptance) -> Result<WebSocket<I>, SocketError> {
         let negotiated = self.handshake.accept(acceptance)?;
-        poll_fn(|cx| self.handshake.poll_write(&mut self.io, cx)).await?;
+        poll_fn(|cx| self.handshake.poll_answer(&mut self.io, cx)).await?;
         let connection = Connection::server(&self.config, negotiated, Instant::now());
         let leftover = self.buffer.into_unread();
         Ok(WebSocket::new(self.io, connection, &leftover))
@@ -94,10 +97,10 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Answer`] if the refusal is not valid, [`SocketError::Io`] if the transport failed.
+    /// As [`accept`](Self::accept).
     pub async fn reject(mut self, refusal: Refusal) -> Result<(), SocketError> {
         self.handshake.reject(refusal)?;
-        poll_fn(|cx| self.handshake.poll_write(&mut self.io, cx)).await?;
+        poll_fn(|cx| self.handshake.poll_answer(&mut self.io, cx)).await?;
         finish(
             &mut self.io,
             &mut self.buffer,

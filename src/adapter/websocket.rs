@@ -16,25 +16,26 @@ use crate::{
 
 /// A WebSocket connection over a transport `I`.
 ///
-/// The runtimes' modules make one: [`sockeye::tokio`](crate::tokio), [`sockeye::futures`](crate::futures); with an own
-/// [`ReadIo`] and [`WriteIo`] it runs on any other. It is also a `Stream` of received messages and a `Sink` of messages
-/// to send.
+/// The runtimes' modules make one: [`sockeye::tokio`](crate::tokio),
+/// [`sockeye::futures`](crate::futures); with an own [`ReadIo`] and [`WriteIo`] it runs on any
+/// other. It is also a `Stream` of received messages and a `Sink` of messages to send.
 ///
 /// Receiving does everything that has to be done on the side: it writes answers to pings, what was
-/// [fed](Self::feed), the closing handshake, and keeps its deadlines. So a task that only receives is a good peer, and a
-/// task that never receives is none.
+/// [fed](Self::feed), the closing handshake, and keeps its deadlines. So a task that only receives
+/// is a good peer, and a task that never receives is none.
 ///
 /// While it waits for input it owns no read buffer: that belongs to the thread.
 ///
 /// # Cancel safety
 ///
-/// Every method may be cancelled by dropping its future. [`recv`](Self::recv), [`recv_event`](Self::recv_event),
-/// [`recv_with`](Self::recv_with) and [`flush`](Self::flush) lose nothing: the next call goes on where the dropped one
-/// was. [`feed`](Self::feed), [`send`](Self::send), [`send_fragment`](Self::send_fragment) and [`ping`](Self::ping)
-/// queue at once unless the queue is full, and then wait for room: dropped while waiting for room, the message is not
-/// sent; dropped later, it is queued as a whole, and goes out with the next call of any kind, once.
-/// [`close`](Self::close) has queued its Close frame when it is first polled; dropped later, receiving goes on with the
-/// closing handshake.
+/// Every method may be cancelled by dropping its future. [`recv`](Self::recv),
+/// [`recv_event`](Self::recv_event), [`recv_with`](Self::recv_with) and [`flush`](Self::flush) lose
+/// nothing: the next call goes on where the dropped one was. [`feed`](Self::feed),
+/// [`send`](Self::send), [`send_fragment`](Self::send_fragment) and [`ping`](Self::ping)
+/// queue at once unless the queue is full, and then wait for room: dropped while waiting for room,
+/// the message is not sent; dropped later, it is queued as a whole, and goes out with the next call
+/// of any kind, once. [`close`](Self::close) has queued its Close frame when it is first polled;
+/// dropped later, receiving goes on with the closing handshake.
 #[derive(Debug)]
 pub struct WebSocket<I> {
     pub(super) inlet: Inlet,
@@ -54,6 +55,7 @@ impl<I> WebSocket<I> {
                 receiver,
                 buffer: ReadBuffer::with_unread(leftover),
                 eof: false,
+                reads: 0,
                 ended: false,
             },
             output: Output::new(sender, io),
@@ -111,16 +113,18 @@ impl<I> WebSocket<I> {
 }
 
 impl<I: ReadIo + WriteIo> WebSocket<I> {
-    /// Receives the next message. `None` once the closing handshake is through; [`closed`](Self::closed) tells how.
+    /// Receives the next message. `None` once the closing handshake is through;
+    /// [`closed`](Self::closed) tells how.
     ///
-    /// Pings, pongs and Close frames are handled and not shown; [`recv_event`](Self::recv_event) shows them, and
-    /// the pieces of messages with [`Delivery::Chunks`](crate::Delivery::Chunks), which this one skips.
+    /// Pings, pongs and Close frames are handled and not shown; [`recv_event`](Self::recv_event)
+    /// shows them, and the pieces of messages with
+    /// [`Delivery::Chunks`](crate::Delivery::Chunks), which this one skips.
     ///
     /// # Errors
     ///
-    /// [`SocketError::Connection`] if the connection failed, after the peer was told and had time to end the transport
-    /// ([`Timeouts::with_close`](crate::Timeouts::with_close) bounds it); [`SocketError::Io`] if the transport failed
-    /// before.
+    /// [`SocketError::Connection`] if the connection failed, after the peer was told and had time
+    /// to end the transport ([`Timeouts::with_close`](crate::Timeouts::with_close) bounds it);
+    /// [`SocketError::Io`] if the transport failed before.
     pub async fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
         poll_fn(|cx| poll_message(&mut self.inlet, &mut self.output, cx)).await
     }
@@ -136,8 +140,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
 
     /// Receives the next event and lends it to `handle`, without a copy or an allocation.
     ///
-    /// The event borrows the read buffer. `handle` also gets the sending half, to queue answers; they are written before
-    /// the next wait for input.
+    /// The event borrows the read buffer. `handle` also gets the sending half, to queue answers;
+    /// they are written before the next wait for input.
     ///
     /// ```
     /// # use sockeye::{Event, SocketError, WebSocket, ReadIo, WriteIo};
@@ -171,13 +175,15 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Send`] if the connection is not open, [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Send`] if the connection is not open, [`SocketError::Io`] if the transport
+    /// failed.
     pub async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
         self.feed(message).await?;
         self.flush().await
     }
 
-    /// Queues a message, and writes only to make room. Follow up with [`flush`](Self::flush), or with receiving.
+    /// Queues a message, and writes only to make room. Follow up with [`flush`](Self::flush), or
+    /// with receiving.
     ///
     /// # Errors
     ///
@@ -193,7 +199,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
 
     /// Queues a message if there is room, without waiting and without writing.
     ///
-    /// Whether there is room depends on what was written before: call [`flush`](Self::flush) or receive in between.
+    /// Whether there is room depends on what was written before: call [`flush`](Self::flush) or
+    /// receive in between.
     ///
     /// # Errors
     ///
@@ -209,7 +216,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ///
     /// # Errors
     ///
-    /// [`SocketError::Io`] if the transport failed.
+    /// [`SocketError::Io`] if the transport failed, or if the connection ended before everything
+    /// was written (`ConnectionAborted`).
     pub async fn flush(&mut self) -> Result<(), SocketError> {
         poll_fn(|cx| self.output.poll_flush(Side::Send, cx)).await?;
         Ok(())
@@ -245,14 +253,16 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         self.flush().await
     }
 
-    /// Closes the connection: sends a Close frame behind what was sent before, and sees the closing handshake through.
+    /// Closes the connection: sends a Close frame behind what was sent before, and sees the closing
+    /// handshake through.
     ///
-    /// Messages that still arrive are dropped. If the connection is closing already, this only sees it through.
+    /// Messages that still arrive are dropped. If the connection is closing already, this only sees
+    /// it through.
     ///
     /// # Errors
     ///
-    /// [`SocketError::Send`] for an invalid code or a reason of more than 123 bytes; as [`recv`](Self::recv) if the
-    /// closing handshake fails.
+    /// [`SocketError::Send`] for an invalid code or a reason of more than 123 bytes; as
+    /// [`recv`](Self::recv) if the closing handshake fails.
     pub async fn close(&mut self, code: CloseCode, reason: &str) -> Result<Closed, SocketError> {
         match self.output.start_close(code, reason) {
             Ok(()) | Err(SendError::NotOpen) => {}

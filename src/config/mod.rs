@@ -92,19 +92,21 @@ impl Config {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Delivery {
-    /// Whole messages, as [`Event::Text`](crate::Event::Text) and [`Event::Binary`](crate::Event::Binary).
+    /// Whole messages, as [`Event::Text`](crate::Event::Text) and
+    /// [`Event::Binary`](crate::Event::Binary).
     #[default]
     Messages,
-    /// Pieces as they arrive, as [`Event::Fragment`](crate::Event::Fragment): validated like whole messages, but never
-    /// assembled, so a message may be larger than memory if the limits allow it.
+    /// Pieces as they arrive, as [`Event::Fragment`](crate::Event::Fragment): validated like whole
+    /// messages, but never assembled, so a message may be larger than memory if the limits
+    /// allow it.
     Chunks,
 }
 
 /// What a peer may make this endpoint hold, and what the application may queue.
 ///
-/// A connection's worst case is `max_message_size` for the message being assembled (up to twice that while its buffer
-/// grows), plus `max_queued` and one message of the application's for output, plus 3 KiB of control frames.
-/// Before that, a handshake holds at most `max_head_size`.
+/// A connection's worst case is `max_message_size` for the message being assembled (up to twice
+/// that while its buffer grows), plus `max_queued` and one message of the application's for output,
+/// plus 3 KiB of control frames. Before that, a handshake holds at most `max_head_size`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     max_frame_size: u64,
@@ -121,10 +123,12 @@ impl Limits {
         Self::default()
     }
 
-    /// The largest payload of one received data frame in bytes, checked as soon as its length is known.
+    /// The largest payload of one received data frame in bytes, checked as soon as its length is
+    /// known.
     ///
-    /// Default: 16 MiB, as for messages, because most peers send a message as one frame. A longer frame fails the
-    /// connection with close code 1009. Nothing is allocated for a declared length (RFC 6455 section 10.4).
+    /// Default: 16 MiB, as for messages, because most peers send a message as one frame. A longer
+    /// frame fails the connection with close code 1009. Nothing is allocated for a declared
+    /// length (RFC 6455 section 10.4).
     #[must_use]
     pub fn with_max_frame_size(mut self, bytes: u64) -> Self {
         self.max_frame_size = bytes;
@@ -133,19 +137,22 @@ impl Limits {
 
     /// The largest received message in bytes, counted over its fragments.
     ///
-    /// Default: 16 MiB, which is what most peers allow too. A longer message fails the connection with close code 1009
-    /// at the header of the frame that goes over. It holds for [`Delivery::Chunks`] as well; set it and
-    /// `max_frame_size` to `u64::MAX` to receive without end.
+    /// Default: 16 MiB, which is what most peers allow too. A longer message fails the connection
+    /// with close code 1009 at the header of the frame that goes over. It holds for
+    /// [`Delivery::Chunks`] as well; set it and `max_frame_size` to `u64::MAX` to receive
+    /// without end.
     #[must_use]
     pub fn with_max_message_size(mut self, bytes: u64) -> Self {
         self.max_message_size = bytes;
         self
     }
 
-    /// How many bytes of output may wait before a send is refused as [`SendError::Full`](crate::SendError::Full).
+    /// How many bytes of output may wait before a send is refused as
+    /// [`SendError::Full`](crate::SendError::Full).
     ///
-    /// Default: 1 MiB, some network round trips' worth on a fast line. The message that reaches the mark is still taken,
-    /// so the worst case is this plus the largest message that the application sends. Control frames do not count.
+    /// Default: 1 MiB, some network round trips' worth on a fast line. The message that reaches the
+    /// mark is still taken, so the worst case is this plus the largest message that the
+    /// application sends. Control frames do not count.
     #[must_use]
     pub fn with_max_queued(mut self, bytes: usize) -> Self {
         self.max_queued = bytes;
@@ -154,14 +161,16 @@ impl Limits {
 
     /// The largest head of a handshake, request or response, in bytes.
     ///
-    /// Default: 16 KiB, twice what common servers take, because cookies add up. A server answers a longer one with 431.
+    /// Default: 16 KiB, twice what common servers take, because cookies add up. A server answers a
+    /// longer one with 431.
     #[must_use]
     pub fn with_max_head_size(mut self, bytes: usize) -> Self {
         self.max_head_size = bytes;
         self
     }
 
-    /// The most header lines in a handshake. Default: 100, as in most HTTP servers. A server answers more with 431.
+    /// The most header lines in a handshake. Default: 100, as in most HTTP servers. A server
+    /// answers more with 431.
     #[must_use]
     pub fn with_max_headers(mut self, count: usize) -> Self {
         self.max_headers = count;
@@ -232,18 +241,22 @@ impl Timeouts {
         Self::default()
     }
 
-    /// How long the opening handshake may take, in the adapters' `connect` together with name lookup and TCP.
+    /// How long the opening handshake may take, in the adapters' `connect` together with name
+    /// lookup and TCP.
     ///
-    /// Default: 10 s, enough for a slow mobile network, short enough that idle half-open sockets do not pile up.
+    /// Default: 10 s, enough for a slow mobile network, short enough that idle half-open sockets do
+    /// not pile up.
     #[must_use]
     pub fn with_handshake(mut self, timeout: Option<Duration>) -> Self {
         self.handshake = timeout;
         self
     }
 
-    /// How long the closing handshake may take, from the first Close frame of either side to the end of the transport.
+    /// How long the closing handshake may take, from the first Close frame of either side to the
+    /// end of the transport.
     ///
-    /// Default: 5 s. Queued data goes out first, so this bounds how long a peer that stopped reading holds a connection.
+    /// Default: 5 s. Queued data goes out first, so this bounds how long a peer that stopped
+    /// reading holds a connection.
     #[must_use]
     pub fn with_close(mut self, timeout: Option<Duration>) -> Self {
         self.close = timeout;

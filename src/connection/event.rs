@@ -61,8 +61,9 @@ impl<'b> From<Message<'b>> for Event<'b> {
 
 /// A piece of a message as it arrived.
 ///
-/// Pieces end where reads and frames end, which has no meaning (RFC 6455 section 5.4). The bytes of a text message are
-/// valid so far, but a piece may end inside a code point. Only the last piece may be empty.
+/// Pieces end where reads and frames end, which has no meaning (RFC 6455 section 5.4). The bytes of
+/// a text message are valid so far, but a piece may end inside a code point. Only the last piece
+/// may be empty.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fragment<'b> {
     payload: Payload<'b>,

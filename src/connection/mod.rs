@@ -29,25 +29,28 @@ pub use transmit::Transmit;
 
 /// A WebSocket connection without I/O: bytes and time go in; events, bytes and a deadline come out.
 ///
-/// It owns no socket, clock or thread, and while it is idle it owns no buffer either. Whoever embeds it moves bytes
-/// between it and a transport, and calls it again when its deadline is due.
+/// It owns no socket, clock or thread, and while it is idle it owns no buffer either. Whoever
+/// embeds it moves bytes between it and a transport, and calls it again when its deadline is due.
 ///
 /// # The contract
 ///
-/// * **Input.** Wrap what was read in an [`Input`] and call [`receive`](Self::receive) until it returns `None`: then
-///   every byte was consumed and the read buffer is free for the next read. Events borrow that buffer, not the
-///   connection, so [`send`](Self::send) works while an event is in hand. Report the end of the transport with
-///   [`handle_eof`](Self::handle_eof).
-/// * **Time.** Every call that depends on time takes `now`. Ask [`poll_timeout`](Self::poll_timeout) when to call
-///   [`handle_timeout`](Self::handle_timeout); calling it early does nothing.
-/// * **Output.** After any of those calls, and after sending, write what [`poll_transmit`](Self::poll_transmit) gives,
-///   or take it with [`take_transmit`](Self::take_transmit). Pings and the peer's Close frame are answered without
+/// * **Input.** Wrap what was read in an [`Input`] and call [`receive`](Self::receive) until it
+///   returns `None`: then every byte was consumed and the read buffer is free for the next read.
+///   Events borrow that buffer, not the connection, so [`send`](Self::send) works while an event is
+///   in hand. Report the end of the transport with [`handle_eof`](Self::handle_eof).
+/// * **Time.** Every call that depends on time takes `now`. Ask
+///   [`poll_timeout`](Self::poll_timeout) when to call [`handle_timeout`](Self::handle_timeout);
+///   calling it early does nothing.
+/// * **Output.** After any of those calls, and after sending, write what
+///   [`poll_transmit`](Self::poll_transmit) gives, or take it with
+///   [`take_transmit`](Self::take_transmit). Pings and the peer's Close frame are answered without
 ///   being asked, but only what is written reaches the peer.
-/// * **The end.** When there is nothing to write, [`transport`](Self::transport) tells what the transport is to do.
-///   Once [`state`](Self::state) is [`Closed`](State::Closed), [`closed`](Self::closed) tells how it ended.
-/// * **Errors.** An [`Error`] is terminal: a Close frame with the right code is queued already, `receive` swallows what
-///   still comes and repeats the error. A [`SendError`] is the caller's and changes nothing. A connection that the
-///   peer closes is not an error but an [`Event::Close`].
+/// * **The end.** When there is nothing to write, [`transport`](Self::transport) tells what the
+///   transport is to do. Once [`state`](Self::state) is [`Closed`](State::Closed),
+///   [`closed`](Self::closed) tells how it ended.
+/// * **Errors.** An [`Error`] is terminal: a Close frame with the right code is queued already,
+///   `receive` swallows what still comes and repeats the error. A [`SendError`] is the caller's and
+///   changes nothing. A connection that the peer closes is not an error but an [`Event::Close`].
 ///
 /// ```text
 ///          send, receive                 both Close frames, or
@@ -86,7 +89,10 @@ pub use transmit::Transmit;
 ///         server.send(text)?; // borrows `wire`, not `server`
 ///     }
 /// }
-/// assert_eq!(server.poll_transmit().expect("an echo waits").chunk(), b"\x81\x05hello");
+/// assert_eq!(
+///     server.poll_transmit().expect("an echo waits").chunk(),
+///     b"\x81\x05hello"
+/// );
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -109,7 +115,8 @@ impl Connection {
         }
     }
 
-    /// The client's end, after its opening handshake. `keys` are its masking keys; see [`MaskKeys`].
+    /// The client's end, after its opening handshake. `keys` are its masking keys; see
+    /// [`MaskKeys`].
     ///
     /// `now` is there for the deadlines that start with the connection.
     pub fn client(
@@ -126,20 +133,22 @@ impl Connection {
         }
     }
 
-    /// Consumes input up to the next event; call it until it returns `None`, which means that all was consumed.
+    /// Consumes input up to the next event; call it until it returns `None`, which means that all
+    /// was consumed.
     ///
-    /// A frame that lies whole in the input is unmasked in place and lent out: nothing is copied or allocated. One that
-    /// is split over reads is assembled, in memory that grows with the bytes that came and is bounded by
-    /// [`Limits`](crate::Limits).
+    /// A frame that lies whole in the input is unmasked in place and lent out: nothing is copied or
+    /// allocated. One that is split over reads is assembled, in memory that grows with the
+    /// bytes that came and is bounded by [`Limits`](crate::Limits).
     ///
-    /// Data that the peer sent before it saw this side's Close frame is still delivered. After the peer's own Close
-    /// frame everything is ignored (RFC 6455 section 1.4).
+    /// Data that the peer sent before it saw this side's Close frame is still delivered. After the
+    /// peer's own Close frame everything is ignored (RFC 6455 section 1.4).
     ///
     /// # Errors
     ///
-    /// [`Error::Protocol`] (close code 1002), [`Error::InvalidUtf8`] (1007) as soon as a byte is impossible, and
-    /// [`Error::Capacity`] (1009) as soon as a header declares too much. All are terminal and repeated by later calls,
-    /// as are the errors of [`handle_eof`](Self::handle_eof) and [`handle_timeout`](Self::handle_timeout).
+    /// [`Error::Protocol`] (close code 1002), [`Error::InvalidUtf8`] (1007) as soon as a byte is
+    /// impossible, and [`Error::Capacity`] (1009) as soon as a header declares too much. All
+    /// are terminal and repeated by later calls, as are the errors of
+    /// [`handle_eof`](Self::handle_eof) and [`handle_timeout`](Self::handle_timeout).
     #[inline]
     pub fn receive<'b>(
         &mut self,
@@ -163,37 +172,54 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::Eof`] if the peer's Close frame had not come (close code 1006), or the error that failed the connection
-    /// before. Spurious calls repeat the first answer.
+    /// [`Error::Eof`] if the peer's Close frame had not come (close code 1006), or the error that
+    /// failed the connection before. Spurious calls repeat the first answer.
     ///
-    /// After the peer's Close frame, output that waits can still be written; the closing handshake counts as unclean.
+    /// After the peer's Close frame, output that waits can still be written; the closing handshake
+    /// counts as unclean.
     pub fn handle_eof(&mut self) -> Result<(), Error> {
-        self.sender.handle_eof()
+        let result = self.sender.handle_eof();
+        self.release_if_closed();
+        result
     }
 
-    /// Acts on the deadlines that passed. Afterwards [`poll_timeout`](Self::poll_timeout) is `None` or later than `now`.
+    /// Acts on the deadlines that passed. Afterwards [`poll_timeout`](Self::poll_timeout) is `None`
+    /// or later than `now`.
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if the closing handshake did not end in time. The transport is to be closed.
+    /// [`Error::Timeout`] if the closing handshake did not end in time. The transport is to be
+    /// closed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        self.sender.handle_timeout(now)
+        let result = self.sender.handle_timeout(now);
+        self.release_if_closed();
+        result
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all. Any other call may change it.
+    /// A message that can no longer be finished goes at once, not when the connection is dropped.
+    fn release_if_closed(&mut self) {
+        if self.sender.state() == State::Closed {
+            self.receiver.release();
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all. Any other call may
+    /// change it.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.sender.poll_timeout()
     }
 
     /// Queues a message as one frame.
     ///
-    /// A payload of at least 4 KiB that is owned (`Vec`, `Bytes`, a received message) is not copied: a server queues it
-    /// as it is, a client masks it in place unless somebody shares it.
+    /// A payload of at least 4 KiB that is owned (`Vec`, `Bytes`, a received message) is not
+    /// copied: a server queues it as it is, a client masks it in place unless somebody shares
+    /// it.
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`] if the queue has no room ([`Limits::max_queued`](crate::Limits::max_queued)),
-    /// [`SendError::NotOpen`] after a Close frame of either side or a failure, [`SendError::MessageInProgress`] between
+    /// [`SendError::Full`] if the queue has no room
+    /// ([`Limits::max_queued`](crate::Limits::max_queued)), [`SendError::NotOpen`] after a
+    /// Close frame of either side or a failure, [`SendError::MessageInProgress`] between
     /// the fragments of another message. [`try_send`](Self::try_send) hands the message back.
     #[inline]
     pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
@@ -229,8 +255,9 @@ impl Connection {
 
     /// Queues a fragment of a message; `fin` is set on its last, which may be empty.
     ///
-    /// A message can thus be sent before all of it is there, and larger than memory (RFC 6455 section 5.4). Control
-    /// frames may go between its fragments, other messages may not. Fragments of text may split code points.
+    /// A message can thus be sent before all of it is there, and larger than memory (RFC 6455
+    /// section 5.4). Control frames may go between its fragments, other messages may not.
+    /// Fragments of text may split code points.
     ///
     /// ```
     /// # use sockeye::*;
@@ -242,8 +269,9 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::Full`], [`SendError::NotOpen`], [`SendError::KindMismatch`] if the message began as the other kind, [`SendError::InvalidUtf8`] if the text can no
-    /// longer become UTF-8 or ends inside a code point. The message goes on as if the call had not been made.
+    /// [`SendError::Full`], [`SendError::NotOpen`], [`SendError::KindMismatch`] if the message
+    /// began as the other kind, [`SendError::InvalidUtf8`] if the text can no longer become
+    /// UTF-8 or ends inside a code point. The message goes on as if the call had not been made.
     pub fn send_fragment<'p>(
         &mut self,
         kind: Kind,
@@ -257,13 +285,14 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`], and [`SendError::Full`] while 2 KiB of pings and
-    /// pongs wait.
+    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`], and [`SendError::Full`] while 2 KiB
+    /// of pings and pongs wait.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.ping(payload)
     }
 
-    /// Queues a pong that answers no ping, as a one-sided heartbeat (RFC 6455 section 5.5.3). Pings are answered without it.
+    /// Queues a pong that answers no ping, as a one-sided heartbeat (RFC 6455 section 5.5.3). Pings
+    /// are answered without it.
     ///
     /// # Errors
     ///
@@ -272,17 +301,29 @@ impl Connection {
         self.sender.pong(payload)
     }
 
-    /// Starts the closing handshake: queues a Close frame behind what was sent before, and sets the close deadline.
+    /// Starts the closing handshake: queues a Close frame behind what was sent before, and sets the
+    /// close deadline.
     ///
-    /// Nothing can be sent after it. Messages of the peer's still arrive until its own Close frame does. A message whose
-    /// fragments were not all sent is abandoned.
+    /// Nothing can be sent after it. Messages of the peer's still arrive until its own Close frame
+    /// does. A message whose fragments were not all sent is abandoned.
     ///
     /// # Errors
     ///
-    /// [`SendError::NotOpen`] if a Close frame was sent or received before, [`SendError::InvalidCloseCode`] for a code
-    /// that is not [sendable](CloseCode::is_sendable), [`SendError::ControlTooLong`] for a reason of more than 123 bytes.
+    /// [`SendError::NotOpen`] if a Close frame was sent or received before,
+    /// [`SendError::InvalidCloseCode`] for a code that is not
+    /// [sendable](CloseCode::is_sendable), [`SendError::ControlTooLong`] for a reason of more than
+    /// 123 bytes.
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.sender.close(now, code, reason)
+    }
+
+    /// Ends the connection at once: what waits is dropped, and the transport is to be closed (RFC
+    /// 6455 section 7.1.1).
+    ///
+    /// For a transport that no longer works, or a peer that deserves no more. It is not a clean
+    /// close.
+    pub fn abort(&mut self) {
+        self.sender.abort();
     }
 
     /// Output that waits for the transport, or `None`.
@@ -291,8 +332,8 @@ impl Connection {
         self.sender.poll_transmit()
     }
 
-    /// Takes all output that waits as owned segments, in order, for I/O that completes later (io_uring, IOCP). It counts
-    /// as transmitted.
+    /// Takes all output that waits as owned segments, in order, for I/O that completes later
+    /// (io_uring, IOCP). It counts as transmitted.
     pub fn take_transmit(&mut self, out: &mut Vec<Bytes>) {
         self.sender.take_transmit(out);
     }
@@ -329,8 +370,9 @@ impl Connection {
 
     /// The two halves, for owners that run apart, such as two threads.
     ///
-    /// The halves share nothing, so no lock is needed for a message. The receiving owner passes events that need an
-    /// answer, errors and the end of the transport to the sending half; see [`Sender`].
+    /// The halves share nothing, so no lock is needed for a message. The receiving owner passes
+    /// events that need an answer, errors and the end of the transport to the sending half; see
+    /// [`Sender`].
     pub fn into_split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
     }

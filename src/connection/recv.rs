@@ -14,12 +14,13 @@ use crate::utf8::Validator;
 /// The receiving half of a [`Connection`](super::Connection): parses, validates and assembles.
 ///
 /// It owes nothing to the peer. What an event or error obliges this side to is the
-/// [`Sender`](super::Sender)'s to do: hand it every event ([`Sender::respond`](super::Sender::respond)) and the error
+/// [`Sender`](super::Sender)'s to do: hand it every event
+/// ([`Sender::respond`](super::Sender::respond)) and the error
 /// ([`Sender::fail`](super::Sender::fail)). `Connection` does that by itself; halves that were
 /// [split](super::Connection::into_split) leave it to their owner.
 ///
-/// Between calls it holds at most a partial header (14 bytes), a partial control payload (125 bytes) and the message
-/// being assembled.
+/// Between calls it holds at most a partial header (14 bytes), a partial control payload (125
+/// bytes) and the message being assembled.
 #[derive(Debug)]
 pub struct Receiver {
     decoder: Decoder,
@@ -124,7 +125,11 @@ impl Receiver {
 
     fn finish(&mut self, end: End) {
         self.end = Some(end);
-        // A partial message is never delivered; its memory goes back at once.
+        self.release();
+    }
+
+    /// Gives back what a partial message holds; it will never be delivered.
+    pub(super) fn release(&mut self) {
         self.message = None;
         self.control = BytesMut::new();
     }
@@ -204,7 +209,8 @@ impl Receiver {
             (None, None) => return Err(ProtocolError::UnexpectedContinuation.into()),
             (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation.into()),
         };
-        // 6455-10.4-01: limits are checked on what the header declares, before any payload is taken.
+        // 6455-10.4-01: limits are checked on what the header declares, before any payload is
+        // taken.
         if header.len > self.max_frame_size {
             return Err(CapacityError::FrameTooLarge.into());
         }
@@ -322,5 +328,19 @@ impl Receiver {
             Control::Ping => Event::Ping(payload),
             Control::Pong => Event::Pong(payload),
         }))
+    }
+}
+
+#[cfg(test)]
+impl Receiver {
+    pub(super) fn is_empty(&self) -> bool {
+        self.message.is_none() && self.control.capacity() == 0
+    }
+
+    /// Pretends that so many bytes of the message were declared.
+    pub(super) fn pretend_size(&mut self, size: u64) {
+        if let Some(message) = &mut self.message {
+            message.size = size;
+        }
     }
 }

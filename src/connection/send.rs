@@ -20,19 +20,20 @@ use crate::random::MaskKeys;
 use crate::time::Instant;
 use crate::utf8::Validator;
 
-/// Payloads from this size stay where they are and become a segment of their own; smaller ones are copied next to
-/// their header. Below it a copy costs less than another entry in a vectored write.
+/// Payloads from this size stay where they are and become a segment of their own; smaller ones are
+/// copied next to their header. Below it a copy costs less than another entry in a vectored write.
 const CHAIN_MIN: usize = 4096;
 
 /// The payload limit of control frames (RFC 6455 section 5.5).
 const MAX_CONTROL_LEN: usize = 125;
 
-/// The sending half of a [`Connection`](super::Connection): encodes, queues, and keeps the closing handshake and its
-/// deadline.
+/// The sending half of a [`Connection`](super::Connection): encodes, queues, and keeps the closing
+/// handshake and its deadline.
 ///
-/// A connection that was [split](super::Connection::into_split) has one owner for each half. The owner of the
-/// [`Receiver`](super::Receiver) reports to this half what came: [`respond`](Self::respond) for each event,
-/// [`fail`](Self::fail) for the error, [`handle_eof`](Self::handle_eof) for the end.
+/// A connection that was [split](super::Connection::into_split) has one owner for each half. The
+/// owner of the [`Receiver`](super::Receiver) reports to this half what came:
+/// [`respond`](Self::respond) for each event, [`fail`](Self::fail) for the error,
+/// [`handle_eof`](Self::handle_eof) for the end.
 pub struct Sender {
     /// A client masks, a server does not (RFC 6455 section 5.1).
     keys: Option<Box<dyn MaskKeys>>,
@@ -74,7 +75,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues a message, or hands it back; see [`Connection::try_send`](super::Connection::try_send).
+    /// Queues a message, or hands it back; see
+    /// [`Connection::try_send`](super::Connection::try_send).
     ///
     /// # Errors
     ///
@@ -109,7 +111,8 @@ impl Sender {
         self.check_room()
     }
 
-    /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit and one message.
+    /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit
+    /// and one message.
     fn check_room(&self) -> Result<(), SendError> {
         let queued = self.queue.data_len();
         if queued > 0 && queued >= self.max_queued {
@@ -178,8 +181,8 @@ impl Sender {
         }
     }
 
-    /// Queues a frame without a copy where the payload allows it: a server shares it, a client masks it in place if
-    /// nobody else can see it.
+    /// Queues a frame without a copy where the payload allows it: a server shares it, a client
+    /// masks it in place if nobody else can see it.
     fn push_large(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: Payload<'_>) {
         let payload = match key {
             None => payload.try_into_shared(),
@@ -269,7 +272,7 @@ impl Sender {
         };
         let body = body.get(..len).unwrap_or_default();
         let frame = ControlFrame::new(OpCode::Close, self.next_key(), body);
-        self.queue.push_close(frame.as_bytes());
+        self.queue.set_close(frame.as_bytes());
         self.closing.sent = Some(code);
         self.start_close_timer(now);
     }
@@ -280,7 +283,8 @@ impl Sender {
         }
     }
 
-    /// Answers what has to be answered: a ping with a pong, the peer's Close frame with one of this side.
+    /// Answers what has to be answered: a ping with a pong, the peer's Close frame with one of this
+    /// side.
     pub fn respond(&mut self, now: Instant, event: &Event<'_>) {
         match event {
             Event::Ping(payload) => self.respond_ping(payload),
@@ -290,7 +294,8 @@ impl Sender {
     }
 
     fn respond_ping(&mut self, payload: &[u8]) {
-        // 6455-5.5.2-02, K9: also after this side's Close frame, as long as the peer's did not come.
+        // 6455-5.5.2-02, K9: also after this side's Close frame, as long as the peer's did not
+        // come.
         if self.closing.received.is_some() || self.closing.error.is_some() || self.closing.ended {
             return;
         }
@@ -314,7 +319,8 @@ impl Sender {
         }
     }
 
-    /// Fails the connection: queues a Close frame with the error's code, unless one was sent (RFC 6455 section 7.1.7).
+    /// Fails the connection: queues a Close frame with the error's code, unless one has begun to
+    /// leave (RFC 6455 section 7.1.7).
     ///
     /// Like every Close frame it goes behind the data that was accepted before.
     pub fn fail(&mut self, now: Instant, error: Error) {
@@ -326,10 +332,10 @@ impl Sender {
         self.outgoing = None;
         match error.close_code() {
             None => self.end(),
-            Some(code) if self.closing.sent.is_none() => {
-                self.push_close(now, code, "");
-            }
-            Some(_) => self.start_close_timer(now),
+            // A Close frame that has begun to leave stays the only one; one that still waits is
+            // replaced.
+            Some(_) if self.queue.close_started() => self.start_close_timer(now),
+            Some(code) => self.push_close(now, code, ""),
         }
     }
 
@@ -339,20 +345,29 @@ impl Sender {
     ///
     /// As [`Connection::handle_eof`](super::Connection::handle_eof).
     pub fn handle_eof(&mut self) -> Result<(), Error> {
-        self.closing.end_of_input(self.queue.is_empty());
+        self.closing.end_of_input(self.queue.close_sent());
         if self.closing.received.is_none() && self.closing.error.is_none() {
             self.closing.begin(Initiator::Peer);
             self.closing.error = Some(Error::Eof);
         }
-        if self.closing.error.is_some() || self.queue.is_empty() {
+        if self.closing.error.is_some() || self.queue.close_sent() {
             self.end();
         }
-        // After a Close frame the peer may have shut down its writing side only, and still wait for what is queued.
+        // After a Close frame the peer may have shut down its writing side only, and still wait for
+        // what is queued.
         self.closing.error.map_or(Ok(()), Err)
     }
 
+    /// Ends the connection at once; see [`Connection::abort`](super::Connection::abort).
+    pub fn abort(&mut self) {
+        if self.state() != State::Closed {
+            self.closing.begin(Initiator::Local);
+            self.end();
+        }
+    }
+
     fn end(&mut self) {
-        self.closing.end_of_input(self.queue.is_empty());
+        self.closing.end_of_input(self.queue.close_sent());
         self.closing.end();
         self.outgoing = None;
         self.queue.clear();
@@ -365,7 +380,8 @@ impl Sender {
             .filter(|_| self.state() != State::Closed)
     }
 
-    /// Acts on the deadlines that passed; see [`Connection::handle_timeout`](super::Connection::handle_timeout).
+    /// Acts on the deadlines that passed; see
+    /// [`Connection::handle_timeout`](super::Connection::handle_timeout).
     ///
     /// # Errors
     ///
@@ -375,7 +391,7 @@ impl Sender {
             Some(deadline) if deadline <= now => {}
             _ => return Ok(()),
         }
-        if self.closing.error.is_some() || (self.closing.is_clean() && self.queue.is_empty()) {
+        if self.closing.error.is_some() || (self.closing.is_clean() && self.queue.close_sent()) {
             // The peer had its chance to end the transport.
             self.end();
             return Ok(());
@@ -396,7 +412,8 @@ impl Sender {
         }
     }
 
-    /// Takes all output as owned segments; see [`Connection::take_transmit`](super::Connection::take_transmit).
+    /// Takes all output as owned segments; see
+    /// [`Connection::take_transmit`](super::Connection::take_transmit).
     pub fn take_transmit(&mut self, out: &mut Vec<Bytes>) {
         self.queue.take(out);
     }

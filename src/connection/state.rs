@@ -10,7 +10,8 @@ use crate::time::Instant;
 pub enum State {
     /// Messages flow both ways.
     Open,
-    /// A Close frame was sent or received, or the connection failed; the transport goes on for a while.
+    /// A Close frame was sent or received, or the connection failed; the transport goes on for a
+    /// while.
     Closing,
     /// It is over, and [`Connection::closed`](super::Connection::closed) tells how.
     Closed,
@@ -27,8 +28,8 @@ pub enum Transport {
     Open,
     /// Nothing will be written any more: shut down the writing side, and read on until the end.
     ///
-    /// Reading on matters: a socket that is closed with unread input resets the connection, and the reset can overtake
-    /// the Close frame.
+    /// Reading on matters: a socket that is closed with unread input resets the connection, and the
+    /// reset can overtake the Close frame.
     ShutdownWrite,
     /// Close it.
     Close,
@@ -50,7 +51,8 @@ pub enum Initiator {
 pub struct Closed {
     /// Which side began.
     pub initiator: Initiator,
-    /// The code of the Close frame that this side sent, or queued, if any; [`CloseCode::NO_STATUS`] for an empty one.
+    /// The code of the Close frame that this side sent, or queued, if any;
+    /// [`CloseCode::NO_STATUS`] for an empty one.
     pub sent: Option<CloseCode>,
     /// The peer's Close frame, if it came.
     pub received: Option<CloseFrame>,
@@ -61,8 +63,8 @@ pub struct Closed {
 }
 
 impl Closed {
-    /// The connection's close code: the peer's, or 1005 if its Close frame had none, or 1006 if there was no Close
-    /// frame (RFC 6455 section 7.1.5).
+    /// The connection's close code: the peer's, or 1005 if its Close frame had none, or 1006 if
+    /// there was no Close frame (RFC 6455 section 7.1.5).
     pub fn code(&self) -> CloseCode {
         self.received
             .as_ref()
@@ -88,7 +90,7 @@ pub(super) struct Closing {
     pub(super) eof: bool,
     /// The transport is to be closed.
     pub(super) ended: bool,
-    /// When nothing more could be read, everything had been sent.
+    /// When nothing more could be read, this side's Close frame and all before it had been sent.
     pub(super) drained: bool,
 }
 

@@ -8,29 +8,34 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// A segment of small frames is closed at this size. It bounds how much queued data goes out before a control frame,
-/// and keeps what is written at once within the first-level cache.
+use crate::frame::{Header, Rules};
+
+/// A segment of small frames is closed at this size, to keep what is written at once within the
+/// first-level cache.
 const SEGMENT_SIZE: usize = 16 * 1024;
 
-/// Waiting control frames in bytes, beyond which the application's are refused and pongs are coalesced: sixteen of the
-/// largest. One would do for RFC 6455, but a peer that sends a few pings at once expects as many pongs (Autobahn 2.10).
+/// Waiting control frames in bytes, beyond which the application's are refused and pongs are
+/// coalesced: sixteen of the largest. One would do for RFC 6455, but a peer that sends a few pings
+/// at once expects as many pongs (Autobahn 2.10).
 pub(super) const MAX_CONTROL_QUEUED: usize = 16 * (2 + 4 + 125);
 
 /// Frames on their way out, in three lanes.
 ///
-/// Data goes in the order it was queued. Control frames overtake it at the next segment boundary, which is a frame
-/// boundary, because RFC 6455 section 5.5 wants them answered soon. The Close frame comes behind the data that was
-/// accepted before it. Nothing ever comes between the bytes of one frame.
+/// Data goes in the order it was queued. Control frames overtake it at the next frame boundary,
+/// because RFC 6455 section 5.5 wants them answered soon. The Close frame comes behind the data
+/// that was accepted before it. Nothing ever comes between the bytes of one frame.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Data in segments, oldest first. Some hold many small frames, some are the payload of one large frame.
+    /// Data in segments, oldest first. Some hold many small frames, some are the payload of one
+    /// large frame.
     segments: VecDeque<Segment>,
-    /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it sent.
+    /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it
+    /// sent.
     tail: BytesMut,
     /// Bytes in `segments` and `tail`.
     data_len: usize,
-    /// The first segment, or the one before it, is sent in part, so it must be finished. INVARIANT: if set, `segments`
-    /// is not empty.
+    /// The first frame in `segments` is sent in part, so it must be finished. INVARIANT: if set,
+    /// `segments` is not empty, and the frame ends where a segment does.
     mid_frame: bool,
     /// Encoded pings and pongs, oldest first, less what was sent.
     control: Vec<u8>,
@@ -111,8 +116,9 @@ impl Queue {
 
     /// Queues the answer to a ping.
     ///
-    /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it (6455-5.5.3-02), so
-    /// the answer to the latest ping always goes out, and a flood costs no more than [`MAX_CONTROL_QUEUED`].
+    /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it
+    /// (6455-5.5.3-02), so the answer to the latest ping always goes out, and a flood costs no
+    /// more than [`MAX_CONTROL_QUEUED`].
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if let Some(start) = self.pong {
             if self.control.len() + frame.len() > MAX_CONTROL_QUEUED {
@@ -125,14 +131,26 @@ impl Queue {
         self.control.extend_from_slice(frame);
     }
 
-    /// Queues the Close frame, behind the data.
-    pub(super) fn push_close(&mut self, frame: &[u8]) {
+    /// Queues the Close frame, behind the data. It replaces one that has not begun to leave.
+    pub(super) fn set_close(&mut self, frame: &[u8]) {
+        debug_assert!(!self.close_started, "there is only one Close frame");
+        self.close.clear();
         self.close.extend_from_slice(frame);
+    }
+
+    /// Whether some or all of the Close frame was sent.
+    pub(super) fn close_started(&self) -> bool {
+        self.close_started
     }
 
     /// Drops everything: the transport is gone.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Whether the Close frame was sent, and so all data before it.
+    pub(super) fn close_sent(&self) -> bool {
+        self.close_started && self.close.is_empty()
     }
 
     /// What is sent next.
@@ -179,7 +197,8 @@ impl Queue {
             && visit(last);
     }
 
-    /// Takes everything that waits as segments of its own, in the order of sending; it counts as sent.
+    /// Takes everything that waits as segments of its own, in the order of sending; it counts as
+    /// sent.
     pub(super) fn take(&mut self, out: &mut Vec<Bytes>) {
         while let Some(lane) = self.lane() {
             match lane {
@@ -218,6 +237,7 @@ impl Queue {
             // What is sent in part must not grow, or control frames would wait for its end.
             self.close_tail(true);
         }
+        self.isolate(max);
         let Some(front) = self.segments.front_mut() else {
             return 0;
         };
@@ -230,6 +250,25 @@ impl Queue {
             self.segments.pop_front();
         }
         count
+    }
+
+    /// Gives the frame that the next `count` bytes end in a segment of its own, so that nothing
+    /// else must go with it.
+    fn isolate(&mut self, count: usize) {
+        let Some(front) = self.segments.front_mut() else {
+            return;
+        };
+        if self.mid_frame || count >= front.bytes.len() {
+            return;
+        }
+        let end = frame_end(&front.bytes, count);
+        if end < front.bytes.len() {
+            let rest = Segment {
+                bytes: front.bytes.split_off(end),
+                ends_frame: mem::replace(&mut front.ends_frame, true),
+            };
+            self.segments.insert(1, rest);
+        }
     }
 
     fn advance_control(&mut self, max: usize) -> usize {
@@ -257,9 +296,26 @@ impl Queue {
     }
 }
 
+/// The first end of a frame at or behind `count`, or the end of `frames` if the last one goes on
+/// elsewhere.
+fn frame_end(frames: &[u8], count: usize) -> usize {
+    const RULES: Rules = Rules::any().with_rsv(Header::RSV1 | Header::RSV2 | Header::RSV3);
+    let mut end = 0;
+    while end < count {
+        let rest = frames.get(end..).unwrap_or_default();
+        let Ok(Some((header, size))) = Header::decode(rest, &RULES) else {
+            return frames.len();
+        };
+        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
+        end = end.saturating_add(size).saturating_add(len);
+    }
+    end.min(frames.len())
+}
+
 /// The length of the control frame at the front of `bytes`.
 fn control_frame_len(bytes: &[u8]) -> usize {
-    // One byte of opcode, one of length and MASK bit; 6455-5.5-01: no control frame has an extended length.
+    // One byte of opcode, one of length and MASK bit; 6455-5.5-01: no control frame has an extended
+    // length.
     let second = bytes.get(1).copied().unwrap_or_default();
     let masking_key = if second & 0x80 == 0 { 0 } else { 4 };
     2 + masking_key + usize::from(second & 0x7F)
@@ -325,5 +381,140 @@ impl Buf for Transmit<'_> {
             };
         }
         self.0.clear_if_sent();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+
+    /// An unmasked frame of up to 125 bytes.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u8::try_from(payload.len()).unwrap();
+        [&[first, len], payload].concat()
+    }
+
+    fn push(queue: &mut Queue, payload: &[u8]) {
+        let frame = frame(0x82, payload);
+        queue.push_frame(|buffer| buffer.extend_from_slice(&frame));
+    }
+
+    fn send(queue: &mut Queue, count: usize) -> Vec<u8> {
+        let mut sent = Vec::new();
+        while sent.len() < count {
+            let mut transmit = Transmit(queue);
+            let chunk = transmit.chunk();
+            let len = chunk.len().min(count - sent.len());
+            sent.extend_from_slice(&chunk[..len]);
+            transmit.advance(len);
+        }
+        sent
+    }
+
+    fn send_all(queue: &mut Queue) -> Vec<u8> {
+        let len = queue.len();
+        let sent = send(queue, len);
+        assert!(queue.is_empty());
+        sent
+    }
+
+    #[test]
+    fn lanes() {
+        let mut queue = Queue::default();
+        queue.set_close(b"close");
+        push(&mut queue, b"data");
+        queue.push_control(&frame(0x89, b"ping"));
+        queue.push_pong(&frame(0x8A, b"pong"));
+        assert_eq!(queue.len(), 5 + 3 * 6);
+        let sent = send_all(&mut queue);
+        assert_eq!(sent, b"\x89\x04ping\x8A\x04pong\x82\x04dataclose");
+    }
+
+    #[test]
+    fn a_control_frame_waits_for_the_frame_that_is_sent_in_part() {
+        for count in 1..12 {
+            let mut queue = Queue::default();
+            push(&mut queue, b"one");
+            push(&mut queue, b"two");
+            queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
+            let mut sent = send(&mut queue, count);
+            queue.push_control(&frame(0x89, b"P"));
+            sent.extend(send_all(&mut queue));
+            let ping = sent.iter().position(|byte| *byte == 0x89).unwrap();
+            let expected = match count {
+                1..=5 => 5,
+                6..=10 => 10,
+                _ => 17,
+            };
+            assert_eq!(ping, expected, "after {count}");
+        }
+    }
+
+    #[test]
+    fn every_ping_has_its_pong_while_few_wait() {
+        let mut queue = Queue::default();
+        queue.push_pong(&frame(0x8A, b"1"));
+        queue.push_control(&frame(0x89, b"a"));
+        queue.push_pong(&frame(0x8A, b"2"));
+        assert_eq!(send_all(&mut queue), b"\x8A\x011\x89\x01a\x8A\x012");
+    }
+
+    #[test]
+    fn beyond_that_a_pong_replaces_the_latest_that_waits() {
+        for (begun, pongs) in [(0, "2"), (1, "12")] {
+            let mut queue = Queue::default();
+            queue.push_pong(&frame(0x8A, b"1"));
+            let mut sent = send(&mut queue, begun);
+            while queue.control_len() + 3 <= MAX_CONTROL_QUEUED {
+                queue.push_control(&frame(0x89, b"a"));
+            }
+            for _ in 0..1000 {
+                queue.push_pong(&frame(0x8A, b"2"));
+                assert!(queue.control_len() <= MAX_CONTROL_QUEUED + 3);
+            }
+            sent.extend(send_all(&mut queue));
+            let is_pong = |frame: &&[u8]| frame[0] == 0x8A;
+            let answers: Vec<_> = sent
+                .chunks(3)
+                .filter(is_pong)
+                .map(|frame| frame[2])
+                .collect();
+            assert_eq!(answers, pongs.as_bytes());
+        }
+    }
+
+    #[test]
+    fn nothing_comes_between_the_bytes_of_the_close_frame() {
+        let mut queue = Queue::default();
+        queue.set_close(&frame(0x88, b"\x03\xE8"));
+        let mut sent = send(&mut queue, 1);
+        queue.push_pong(&frame(0x8A, b"p"));
+        sent.extend(send_all(&mut queue));
+        assert_eq!(sent, b"\x88\x02\x03\xE8\x8A\x01p");
+    }
+
+    #[test]
+    fn taking_goes_on_where_a_partial_write_ended() {
+        let mut whole = Vec::new();
+        for count in 0..30 {
+            let mut queue = Queue::default();
+            push(&mut queue, b"one");
+            queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
+            push(&mut queue, b"four");
+            queue.push_control(&frame(0x89, b"ping"));
+            queue.set_close(b"close");
+            assert_eq!(queue.len(), 29);
+            let mut sent = send(&mut queue, count.min(29));
+            let mut segments = vec![];
+            queue.take(&mut segments);
+            assert!(queue.is_empty());
+            sent.extend(segments.concat());
+            if count == 0 {
+                whole.clone_from(&sent);
+            }
+            assert_eq!(sent, whole);
+        }
     }
 }

@@ -37,13 +37,15 @@ pub enum HandshakeError {
     Version,
     /// The list of extensions does not fit its grammar (RFC 6455 section 9.1), or is absurdly long.
     BadExtension,
-    /// The server answered with another status than 101. Not the end of the world: look at the response.
+    /// The server answered with another status than 101. Not the end of the world: look at the
+    /// response.
     Refused(Box<Response>),
     /// More informational (1xx) responses than a client puts up with.
     TooManyInformational,
     /// The server switched protocols before it can have seen the whole request.
     TooEarly,
-    /// `Sec-WebSocket-Accept` does not answer the key: something in between does not understand WebSocket.
+    /// `Sec-WebSocket-Accept` does not answer the key: something in between does not understand
+    /// WebSocket.
     AcceptMismatch,
     /// The server chose a subprotocol that the client did not offer (RFC 6455 section 4.1).
     UnofferedProtocol,
@@ -58,7 +60,8 @@ pub enum HandshakeError {
 impl HandshakeError {
     /// The status of a server's HTTP answer to this error.
     ///
-    /// `None` where there is nobody to answer (the transport ended), and for errors that only a client can get.
+    /// `None` where there is nobody to answer (the transport ended), and for errors that only a
+    /// client can get.
     ///
     /// ```
     /// use sockeye::HandshakeError;
@@ -206,7 +209,8 @@ impl fmt::Display for HeaderError {
 
 impl core::error::Error for HeaderError {}
 
-/// Why a request cannot be answered like that. Nothing was queued; the handshake waits for another answer.
+/// Why a request cannot be answered like that. Nothing was queued; the handshake waits for another
+/// answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AnswerError {
@@ -292,7 +296,8 @@ pub enum UrlError {
     Host,
     /// The port is not in 1 to 65535.
     Port,
-    /// It has a user name or password, for which WebSocket URLs have no place. Send an `Authorization` header instead.
+    /// It has a user name or password, for which WebSocket URLs have no place. Send an
+    /// `Authorization` header instead.
     Userinfo,
     /// It has a fragment (`#`).
     Fragment,

@@ -32,7 +32,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// The code of the Close frame that tells the peer, if there is one to tell (RFC 6455 section 7.4.1).
+    /// The code of the Close frame that tells the peer, if there is one to tell (RFC 6455 section
+    /// 7.4.1).
     ///
     /// `None` where no frame can help: the transport ended, or the peer no longer answers.
     pub const fn close_code(&self) -> Option<CloseCode> {
@@ -186,7 +187,8 @@ pub enum SendError {
     KindMismatch,
     /// The fragments of a text message do not add up to UTF-8 (RFC 6455 section 5.6).
     InvalidUtf8,
-    /// More than 125 bytes of payload for a ping or pong, or 123 for the reason of a Close (RFC 6455 section 5.5).
+    /// More than 125 bytes of payload for a ping or pong, or 123 for the reason of a Close (RFC
+    /// 6455 section 5.5).
     ControlTooLong,
     /// A close code that must not be on the wire (RFC 6455 section 7.4).
     InvalidCloseCode,

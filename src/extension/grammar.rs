@@ -86,8 +86,9 @@ impl<'a> Cursor<'a> {
         let Some(quoted) = self.rest.strip_prefix(b"\"") else {
             return self.token().map(Cow::Borrowed);
         };
-        // 6455-4.3-03, 6455-9.1-02: what is in the quotes must be a token once the escapes are gone. So the first byte
-        // that no token has, the closing quote or not, ends the search: an unclosed string cannot cost more than that.
+        // 6455-4.3-03, 6455-9.1-02: what is in the quotes must be a token once the escapes are
+        // gone. So the first byte that no token has, the closing quote or not, ends the
+        // search: an unclosed string cannot cost more than that.
         let plain = quoted
             .iter()
             .take_while(|byte| is_token_byte(**byte))

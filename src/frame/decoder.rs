@@ -16,8 +16,8 @@ use crate::mask::Mask;
 /// continuation frame continues anything, what a Close frame says, or how long a frame is.
 ///
 /// ```
-/// use sockeye::frame::{Decoder, OpCode, Rules};
 /// use sockeye::Input;
+/// use sockeye::frame::{Decoder, OpCode, Rules};
 ///
 /// let mut decoder = Decoder::new(Rules::server());
 /// let mut first_read = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f";
@@ -27,7 +27,9 @@ use crate::mask::Mask;
 ///     let mut input = Input::new(read);
 ///     while !input.is_empty() {
 ///         if decoder.remaining() == 0 {
-///             let Some(header) = decoder.header(&mut input)? else { break };
+///             let Some(header) = decoder.header(&mut input)? else {
+///                 break;
+///             };
 ///             assert_eq!(header.opcode, OpCode::Text);
 ///         }
 ///         text.extend_from_slice(decoder.payload(&mut input));
@@ -110,8 +112,8 @@ impl Decoder {
     /// passes it on as it is.
     ///
     /// ```
-    /// use sockeye::frame::{Decoder, Rules};
     /// use sockeye::Input;
+    /// use sockeye::frame::{Decoder, Rules};
     ///
     /// let mut read = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
     /// let mut input = Input::new(&mut read);

@@ -16,7 +16,10 @@ use crate::error::ProtocolError;
 /// let header = Header::new(OpCode::Text, 5).with_mask([0x37, 0xfa, 0x21, 0x3d]);
 /// let bytes = header.encode();
 /// assert_eq!(*bytes, [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]);
-/// assert_eq!(Header::decode(&bytes, &Rules::server()), Ok(Some((header, 6))));
+/// assert_eq!(
+///     Header::decode(&bytes, &Rules::server()),
+///     Ok(Some((header, 6)))
+/// );
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -9,11 +9,14 @@ use crate::error::ProtocolError;
 /// receives, the reserved bits on the extensions that were negotiated.
 ///
 /// ```
-/// use sockeye::frame::{Header, Rules};
 /// use sockeye::ProtocolError;
+/// use sockeye::frame::{Header, Rules};
 ///
 /// let unmasked = [0x81, 0x05];
-/// assert_eq!(Header::decode(&unmasked, &Rules::server()), Err(ProtocolError::Unmasked));
+/// assert_eq!(
+///     Header::decode(&unmasked, &Rules::server()),
+///     Err(ProtocolError::Unmasked)
+/// );
 /// assert!(Header::decode(&unmasked, &Rules::client()).is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The value of `Sec-WebSocket-Accept` that answers a `Sec-WebSocket-Key` (RFC 6455 section 4.2.2).
 ///
-/// The handshakes of this crate do this themselves; it is for upgrades that an HTTP server does. The key is hashed as
-/// it is on the wire, without the spaces around it. The result is ASCII.
+/// The handshakes of this crate do this themselves; it is for upgrades that an HTTP server does.
+/// The key is hashed as it is on the wire, without the spaces around it. The result is ASCII.
 ///
 /// ```
 /// use sockeye::handshake::accept_key;
@@ -32,7 +32,8 @@ pub(super) fn encode_nonce(nonce: [u8; 16]) -> [u8; 24] {
 
 /// Whether `key` is the Base64 of 16 bytes, padded.
 ///
-/// 6455-4.2.1-07. K10: the bits in the padding may be anything, because the RFC's own example (erratum 3150) has some.
+/// 6455-4.2.1-07. K10: the bits in the padding may be anything, because the RFC's own example
+/// (erratum 3150) has some.
 pub(super) fn is_key(key: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.len() == 24

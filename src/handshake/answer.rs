@@ -49,7 +49,8 @@ impl Acceptance {
     /// The 101 to `request`, and what it settles.
     pub(super) fn write(self, request: &Request) -> Result<(Bytes, Negotiated), AnswerError> {
         self.headers.validate(&[])?;
-        // 6455-4.2.2-10, 6455-4.2.2-12: this refuses the empty string too, because nobody can offer it.
+        // 6455-4.2.2-10, 6455-4.2.2-12: this refuses the empty string too, because nobody can offer
+        // it.
         if let Some(name) = &self.subprotocol {
             if !request.subprotocols().any(|offered| offered == &**name) {
                 return Err(AnswerError::UnofferedProtocol);
@@ -75,8 +76,8 @@ impl Acceptance {
 
 /// How a server refuses a request: any HTTP answer but an upgrade.
 ///
-/// The connection ends after it: the answer says `Connection: close`, and bytes that the client sent after its request
-/// are dropped.
+/// The connection ends after it: the answer says `Connection: close`, and bytes that the client
+/// sent after its request are dropped.
 ///
 /// ```
 /// use sockeye::handshake::Refusal;
@@ -171,7 +172,8 @@ pub(super) fn write_failure(error: &HandshakeError, plain_requests: bool) -> Byt
     refusal.write_head().into()
 }
 
-/// The answer when the application did not decide in time. That is not the client's fault, so it is not 408.
+/// The answer when the application did not decide in time. That is not the client's fault, so it is
+/// not 408.
 pub(super) fn write_unavailable() -> Bytes {
     Refusal::new(503).write_head().into()
 }

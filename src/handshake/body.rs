@@ -1,7 +1,7 @@
 //! Reading the body of a refusal, as far as it is worth it.
 //!
-//! The connection ends with it, so nothing here needs to find the end of the message for the sake of a next one:
-//! whatever is out of order just cuts the body off.
+//! The connection ends with it, so nothing here needs to find the end of the message for the sake
+//! of a next one: whatever is out of order just cuts the body off.
 
 use alloc::vec::Vec;
 

@@ -22,8 +22,8 @@ const MAX_INFORMATIONAL: u32 = 8;
 
 /// A client's opening handshake as a state machine (RFC 6455 section 4.1).
 ///
-/// The request is queued from the start. Drain it into the transport, which for a `wss` URL is a TLS session that is
-/// already up (6455-4.1-13), then feed what comes back.
+/// The request is queued from the start. Drain it into the transport, which for a `wss` URL is a
+/// TLS session that is already up (6455-4.1-13), then feed what comes back.
 ///
 /// ```
 /// use sockeye::handshake::{ClientHandshake, ClientRequest};
@@ -39,7 +39,9 @@ const MAX_INFORMATIONAL: u32 = 8;
 ///
 /// let mut bytes = *b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
 ///     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-/// let accepted = handshake.receive(now, &mut Input::new(&mut bytes))?.expect("it is complete");
+/// let accepted = handshake
+///     .receive(now, &mut Input::new(&mut bytes))?
+///     .expect("it is complete");
 /// assert_eq!(accepted.response.status(), 101);
 /// assert_eq!(accepted.negotiated.subprotocol(), None);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -76,13 +78,14 @@ pub struct Accepted {
 impl ClientHandshake {
     /// Queues the request. The deadline counts from `now`.
     ///
-    /// `nonce` must come from a secure generator, and be a new one for each handshake (RFC 6455 section 4.1); with the
-    /// `rand` feature, [`RandomKeys::nonce`](crate::RandomKeys::nonce) makes one.
+    /// `nonce` must come from a secure generator, and be a new one for each handshake (RFC 6455
+    /// section 4.1); with the `rand` feature, [`RandomKeys::nonce`](crate::RandomKeys::nonce)
+    /// makes one.
     ///
     /// # Errors
     ///
-    /// [`RequestError`] if the request has a header, an origin or a subprotocol that must not be sent. Nothing was
-    /// produced then.
+    /// [`RequestError`] if the request has a header, an origin or a subprotocol that must not be
+    /// sent. Nothing was produced then.
     pub fn new(
         config: &Config,
         request: &ClientRequest,
@@ -102,15 +105,16 @@ impl ClientHandshake {
         })
     }
 
-    /// Takes bytes from the server up to the end of its answer, and returns what was agreed on when it is complete.
+    /// Takes bytes from the server up to the end of its answer, and returns what was agreed on when
+    /// it is complete.
     ///
     /// Bytes after an upgrade stay in `input`: they are frames, for the connection.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Refused`] for an answer with another status than 101, once its body is complete or too long;
-    /// any other [`HandshakeError`] for an answer that is wrong. All input is dropped, and later calls return the same
-    /// error.
+    /// [`HandshakeError::Refused`] for an answer with another status than 101, once its body is
+    /// complete or too long; any other [`HandshakeError`] for an answer that is wrong. All
+    /// input is dropped, and later calls return the same error.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -222,7 +226,8 @@ impl ClientHandshake {
                 None => HandshakeError::Missing(connection),
             });
         }
-        // 6455-4.1-41, 6455-11.3.3-01. No need for constant time: the key went over the wire (6455-10.8-01).
+        // 6455-4.1-41, 6455-11.3.3-01. No need for constant time: the key went over the wire
+        // (6455-10.8-01).
         if required(Field::Accept)? != self.accept {
             return Err(HandshakeError::AcceptMismatch);
         }
@@ -244,12 +249,14 @@ impl ClientHandshake {
             .ok_or(HandshakeError::UnofferedProtocol)
     }
 
-    /// The bytes to write to the transport. Advance them by what was written; `None` when nothing is left.
+    /// The bytes to write to the transport. Advance them by what was written; `None` when nothing
+    /// is left.
     pub fn poll_transmit(&mut self) -> Option<&mut Bytes> {
         Some(&mut self.output).filter(|output| !output.is_empty())
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` once the handshake is over.
+    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` once the handshake is
+    /// over.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Head(_) | State::Body(..) => self.deadline,
@@ -261,8 +268,8 @@ impl ClientHandshake {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Timeout`], or [`HandshakeError::Refused`] if only a part of a refusal's body is missing. After
-    /// an earlier error, that one.
+    /// [`HandshakeError::Timeout`], or [`HandshakeError::Refused`] if only a part of a refusal's
+    /// body is missing. After an earlier error, that one.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         let is_late = self.poll_timeout().is_some_and(|deadline| deadline <= now);
         let error = match &mut self.state {
@@ -274,12 +281,13 @@ impl ClientHandshake {
         Err(self.fail(error))
     }
 
-    /// Tells that the transport will deliver no more bytes. After an upgrade that is the connection's business.
+    /// Tells that the transport will deliver no more bytes. After an upgrade that is the
+    /// connection's business.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Eof`] if there is no complete answer, or [`HandshakeError::Refused`], whose body may end with
-    /// the transport. After an earlier error, that one.
+    /// [`HandshakeError::Eof`] if there is no complete answer, or [`HandshakeError::Refused`],
+    /// whose body may end with the transport. After an earlier error, that one.
     pub fn handle_eof(&mut self) -> Result<(), HandshakeError> {
         let error = match &mut self.state {
             State::Failed(error) => return Err(error.clone()),

@@ -8,7 +8,8 @@ use crate::error::HeaderError;
 use crate::http::debug_fields;
 use crate::http::token::{is_field_value, is_token};
 
-/// Header lines that an application wants to send. Kept as given, checked before anything is written.
+/// Header lines that an application wants to send. Kept as given, checked before anything is
+/// written.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Headers(Vec<(Box<str>, Box<[u8]>)>);
 
@@ -17,7 +18,8 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
-    /// Refuses what would break out of its line, or change what the message means (HARDENING A1.19 to A1.22).
+    /// Refuses what would break out of its line, or change what the message means (HARDENING A1.19
+    /// to A1.22).
     pub(super) fn validate(&self, reserved: &[&str]) -> Result<(), HeaderError> {
         for (name, value) in &self.0 {
             if !is_token(name.as_bytes()) {

@@ -1,11 +1,13 @@
 //! Reading the head of an HTTP/1.1 message as it trickles in.
 //!
-//! Each byte is looked at once when it arrives: for the ends of lines, for what no line may have, and against the
-//! limits. When the head is complete, `httparse` splits the header lines, once. That makes the work linear in the bytes
-//! however they are cut up (HARDENING A1.1), and a fault is found at the same byte however they are cut up.
+//! Each byte is looked at once when it arrives: for the ends of lines, for what no line may have,
+//! and against the limits. When the head is complete, `httparse` splits the header lines, once.
+//! That makes the work linear in the bytes however they are cut up (HARDENING A1.1), and a fault is
+//! found at the same byte however they are cut up.
 //!
-//! `httparse` takes bare line feeds and more than one empty line before the start line, which the scan refuses (K15);
-//! the start line is read here, because it is checked as soon as it is complete.
+//! `httparse` takes bare line feeds and more than one empty line before the start line, which the
+//! scan refuses (K15); the start line is read here, because it is checked as soon as it is
+//! complete.
 
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -103,7 +105,8 @@ impl HeadReader {
         Ok(None)
     }
 
-    /// Looks at bytes up to the end of the line. Returns how many, and whether the end is among them.
+    /// Looks at bytes up to the end of the line. Returns how many, and whether the end is among
+    /// them.
     fn scan_line(&mut self, bytes: &[u8]) -> Result<(usize, bool), HandshakeError> {
         let room = self.max_size - self.bytes.len();
         for (index, &byte) in bytes.iter().enumerate() {
@@ -115,7 +118,8 @@ impl HeadReader {
                 self.visits += 1;
             }
             if self.after_cr {
-                // K15, and HARDENING A1.17: a line ends with both characters or the peer and a proxy may disagree.
+                // K15, and HARDENING A1.17: a line ends with both characters or the peer and a
+                // proxy may disagree.
                 return if byte == b'\n' {
                     Ok((index + 1, true))
                 } else {

@@ -1,14 +1,15 @@
 //! The opening handshake of both roles (RFC 6455 section 4), and WebSocket URLs.
 //!
-//! [`ServerHandshake`] and [`ClientHandshake`] are state machines like the connection that follows: bytes and time go
-//! in; a result, bytes and a deadline come out. They read no byte past the end of the handshake, hold at most
-//! [`max_head_size`](crate::Limits::max_head_size) bytes, look at each once, and answer whatever is wrong.
+//! [`ServerHandshake`] and [`ClientHandshake`] are state machines like the connection that follows:
+//! bytes and time go in; a result, bytes and a deadline come out. They read no byte past the end of
+//! the handshake, hold at most [`max_head_size`](crate::Limits::max_head_size) bytes, look at each
+//! once, and answer whatever is wrong.
 //!
-//! Where the RFC leaves a choice they are strict: lines end with CR LF, headers are not folded, there is exactly one
-//! `Host`, and a request that asks for an upgrade has no body.
+//! Where the RFC leaves a choice they are strict: lines end with CR LF, headers are not folded,
+//! there is exactly one `Host`, and a request that asks for an upgrade has no body.
 //!
-//! An upgrade that somebody else did, such as an HTTP server, needs none of this but [`accept_key`]: see
-//! [`Negotiated`](crate::Negotiated).
+//! An upgrade that somebody else did, such as an HTTP server, needs none of this but
+//! [`accept_key`]: see [`Negotiated`](crate::Negotiated).
 
 mod accept;
 mod answer;

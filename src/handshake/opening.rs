@@ -9,7 +9,8 @@ use super::url::Url;
 use crate::error::{Field, RequestError, UrlError};
 use crate::http::token::{is_token, is_visible};
 
-/// A client's request: the URL, and what goes into the headers. It can be kept and used for many attempts.
+/// A client's request: the URL, and what goes into the headers. It can be kept and used for many
+/// attempts.
 ///
 /// ```
 /// use sockeye::handshake::ClientRequest;
@@ -41,23 +42,25 @@ impl ClientRequest {
 
     /// Adds a header line. Checked when the handshake starts.
     ///
-    /// Headers that the handshake writes itself are refused: `Host`, `Origin`, `Upgrade`, `Connection`, all that start with
-    /// `Sec-WebSocket-`, and those that announce a body or expect an answer to it.
+    /// Headers that the handshake writes itself are refused: `Host`, `Origin`, `Upgrade`,
+    /// `Connection`, all that start with `Sec-WebSocket-`, and those that announce a body or
+    /// expect an answer to it.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push(name, value.as_ref());
         self
     }
 
-    /// Offers a subprotocol; the first one is the favourite (RFC 6455 section 1.9). Checked when the handshake starts.
+    /// Offers a subprotocol; the first one is the favourite (RFC 6455 section 1.9). Checked when
+    /// the handshake starts.
     #[must_use]
     pub fn with_subprotocol(mut self, name: &str) -> Self {
         self.subprotocols.push(name.into());
         self
     }
 
-    /// Sets the `Origin`, which clients that are no browsers need not send (RFC 6455 section 4.1). Checked when the
-    /// handshake starts.
+    /// Sets the `Origin`, which clients that are no browsers need not send (RFC 6455 section 4.1).
+    /// Checked when the handshake starts.
     #[must_use]
     pub fn with_origin(mut self, origin: &str) -> Self {
         self.origin = Some(origin.into());

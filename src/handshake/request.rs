@@ -14,10 +14,12 @@ use crate::http::token::{has_member, is_token, is_visible, members, token_str, t
 
 /// A client's opening handshake, for the application to judge: path, origin, cookies, subprotocols.
 ///
-/// It owns the bytes of the head, once, so it can be kept, cloned (which copies nothing) and carried across threads.
+/// It owns the bytes of the head, once, so it can be kept, cloned (which copies nothing) and
+/// carried across threads.
 ///
-/// Whether it comes from a page that may use this service is the application's business: browsers send cookies along
-/// with requests of *any* page, and only [`origin`](Self::origin) tells which one it is (RFC 6455 section 10.2).
+/// Whether it comes from a page that may use this service is the application's business: browsers
+/// send cookies along with requests of *any* page, and only [`origin`](Self::origin) tells which
+/// one it is (RFC 6455 section 10.2).
 #[derive(Clone)]
 pub struct Request {
     method: Span,
@@ -33,7 +35,8 @@ impl Request {
         self.method.str_of(self.fields.head())
     }
 
-    /// The request target as the client sent it. Mostly a path with a query, but an absolute `http:` URL is allowed too.
+    /// The request target as the client sent it. Mostly a path with a query, but an absolute
+    /// `http:` URL is allowed too.
     pub fn target(&self) -> &str {
         self.target.str_of(self.fields.head())
     }
@@ -63,8 +66,8 @@ impl Request {
 
     /// The origin of the page that makes the request, such as `https://example.com`, or `null`.
     ///
-    /// Browsers always send it. Without it, the client is no browser (RFC 6455 section 4.2.1); with it, the client
-    /// might still be none, so this is no authentication.
+    /// Browsers always send it. Without it, the client is no browser (RFC 6455 section 4.2.1); with
+    /// it, the client might still be none, so this is no authentication.
     pub fn origin(&self) -> Option<&str> {
         // 6455-4.2.1-09.
         core::str::from_utf8(self.fields.first("Origin")?).ok()
@@ -84,14 +87,16 @@ impl Request {
         self.fields.first(name)
     }
 
-    /// All header lines in order, as name and value. A value may have any byte but control characters.
+    /// All header lines in order, as name and value. A value may have any byte but control
+    /// characters.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter()
     }
 
     /// The cookies, as name and value, from all `Cookie` lines (RFC 6265 section 4.2).
     ///
-    /// Pairs without a name, and what is not UTF-8, are left out; quotes around a value are part of it.
+    /// Pairs without a name, and what is not UTF-8, are left out; quotes around a value are part of
+    /// it.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields
             .all("Cookie")
@@ -151,7 +156,8 @@ impl Request {
         if path_start(self.target()).is_none() {
             return Err(HandshakeError::Malformed);
         }
-        // HARDENING A1.10: a body would be taken for frames, or frames for a body. K12: zero bytes are no body.
+        // HARDENING A1.10: a body would be taken for frames, or frames for a body. K12: zero bytes
+        // are no body.
         let mut lengths = fields.all("Content-Length");
         let has_length = lengths.next().is_some_and(|length| length != b"0");
         if has_length
@@ -189,7 +195,8 @@ impl Request {
         self.require_member(Field::Upgrade, "websocket")?;
         // 6455-4.2.1-06. H-27: `close` beside it has no meaning once the protocol is switched.
         self.require_member(Field::Connection, "Upgrade")?;
-        // 6455-4.2.1-08, before the key, because other versions have none. 6455-11.3.5-02: not twice.
+        // 6455-4.2.1-08, before the key, because other versions have none. 6455-11.3.5-02: not
+        // twice.
         match self.once(Field::Version)? {
             Some(b"13") => {}
             None | Some(b"") => return Err(HandshakeError::Missing(Field::Version)),
@@ -203,7 +210,8 @@ impl Request {
         if !is_key(key) {
             return Err(HandshakeError::Bad(Field::Key));
         }
-        // 6455-4.2.1-10, 6455-11.3.4-01. K16: empty members are skipped, but a list needs one that is not.
+        // 6455-4.2.1-10, 6455-11.3.4-01. K16: empty members are skipped, but a list needs one that
+        // is not.
         let name = Field::Protocol.name();
         let offers_some = members(fields.all(name)).next().is_some();
         if !members(fields.all(name)).all(is_token)
@@ -259,8 +267,9 @@ impl Eq for Request {}
 
 /// Where the path of a target starts; `None` if it is neither a path nor an absolute HTTP URL.
 ///
-/// The characters were checked to be printable ASCII. Clients leave some unescaped that RFC 3986 would not allow, such as
-/// `|`, which nobody is hurt by; but `#` would start a fragment, which no request has (6455-3-06).
+/// The characters were checked to be printable ASCII. Clients leave some unescaped that RFC 3986
+/// would not allow, such as `|`, which nobody is hurt by; but `#` would start a fragment, which no
+/// request has (6455-3-06).
 fn path_start(target: &str) -> Option<usize> {
     if target.contains('#') {
         return None;

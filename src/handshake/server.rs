@@ -20,9 +20,10 @@ use crate::time::Instant;
 ///    └─► HandshakeError ───────────► drain the output (an HTTP answer), then close the transport
 /// ```
 ///
-/// Between the request and the answer the application may take its time; the deadline goes on, until the answer has left.
-/// Bytes after the request stay in the input until then: what is read meanwhile must be kept, and bounded, by the
-/// driver, which best just stops reading. After [`accept`](Self::accept) they belong to the connection.
+/// Between the request and the answer the application may take its time; the deadline goes on,
+/// until the answer has left. Bytes after the request stay in the input until then: what is read
+/// meanwhile must be kept, and bounded, by the driver, which best just stops reading. After
+/// [`accept`](Self::accept) they belong to the connection.
 ///
 /// ```
 /// use sockeye::handshake::{Acceptance, Refusal, ServerHandshake};
@@ -33,7 +34,9 @@ use crate::time::Instant;
 ///     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 /// let now = Instant::from_nanos(0);
 /// let mut handshake = ServerHandshake::new(&Config::new(), now);
-/// let request = handshake.receive(now, &mut Input::new(&mut bytes))?.expect("it is complete");
+/// let request = handshake
+///     .receive(now, &mut Input::new(&mut bytes))?
+///     .expect("it is complete");
 /// if request.path() == "/chat" {
 ///     let negotiated = handshake.accept(Acceptance::new())?;
 ///     assert_eq!(negotiated.subprotocol(), None);
@@ -73,8 +76,9 @@ impl ServerHandshake {
         }
     }
 
-    /// Delivers GET and HEAD requests without an `Upgrade` header too, so that the application can serve a page or a
-    /// health check, by [`reject`](Self::reject) with status 200. [`Request::is_upgrade`] tells them apart.
+    /// Delivers GET and HEAD requests without an `Upgrade` header too, so that the application can
+    /// serve a page or a health check, by [`reject`](Self::reject) with status 200.
+    /// [`Request::is_upgrade`] tells them apart.
     ///
     /// Default: they are answered with 426.
     #[must_use]
@@ -83,15 +87,16 @@ impl ServerHandshake {
         self
     }
 
-    /// Takes bytes from the client up to the end of its request, and returns the request when it is complete.
+    /// Takes bytes from the client up to the end of its request, and returns the request when it is
+    /// complete.
     ///
-    /// The request comes once. After it, and after [`accept`](Self::accept), nothing is taken; after
-    /// [`reject`](Self::reject) and after an error everything is, and dropped.
+    /// The request comes once. After it, and after [`accept`](Self::accept), nothing is taken;
+    /// after [`reject`](Self::reject) and after an error everything is, and dropped.
     ///
     /// # Errors
     ///
-    /// Any [`HandshakeError`] with an [`http_status`](HandshakeError::http_status). The HTTP answer is already queued.
-    /// Later calls return the same error.
+    /// Any [`HandshakeError`] with an [`http_status`](HandshakeError::http_status). The HTTP answer
+    /// is already queued. Later calls return the same error.
     pub fn receive(
         &mut self,
         now: Instant,
@@ -133,9 +138,10 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::NotPending`] if there is no request to answer, [`AnswerError::NotUpgrade`] if it asks for no
-    /// upgrade, [`AnswerError::UnofferedProtocol`], and [`AnswerError::Header`] for a header that must not be sent.
-    /// Nothing was queued then, and another answer may follow.
+    /// [`AnswerError::NotPending`] if there is no request to answer, [`AnswerError::NotUpgrade`] if
+    /// it asks for no upgrade, [`AnswerError::UnofferedProtocol`], and [`AnswerError::Header`]
+    /// for a header that must not be sent. Nothing was queued then, and another answer may
+    /// follow.
     pub fn accept(&mut self, acceptance: Acceptance) -> Result<Negotiated, AnswerError> {
         let State::Deciding(request) = &self.state else {
             return Err(AnswerError::NotPending);
@@ -153,9 +159,10 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`AnswerError::NotPending`] if there is no request to answer, [`AnswerError::Status`] for a status outside 200
-    /// to 599, [`AnswerError::Body`] for a body where the status allows none, and [`AnswerError::Header`] for a header
-    /// that must not be sent. Nothing was queued then, and another answer may follow.
+    /// [`AnswerError::NotPending`] if there is no request to answer, [`AnswerError::Status`] for a
+    /// status outside 200 to 599, [`AnswerError::Body`] for a body where the status allows
+    /// none, and [`AnswerError::Header`] for a header that must not be sent. Nothing was queued
+    /// then, and another answer may follow.
     pub fn reject(&mut self, refusal: Refusal) -> Result<(), AnswerError> {
         let State::Deciding(request) = &self.state else {
             return Err(AnswerError::NotPending);
@@ -165,13 +172,14 @@ impl ServerHandshake {
         Ok(())
     }
 
-    /// The bytes to write to the transport. Advance them by what was written; `None` when nothing is left.
+    /// The bytes to write to the transport. Advance them by what was written; `None` when nothing
+    /// is left.
     pub fn poll_transmit(&mut self) -> Option<&mut Bytes> {
         Some(&mut self.output).filter(|output| !output.is_empty())
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` once the answer was written, or after an
-    /// error.
+    /// When [`handle_timeout`](Self::handle_timeout) must be called; `None` once the answer was
+    /// written, or after an error.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Reading(_) | State::Deciding(_) => self.deadline,
@@ -184,8 +192,9 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Timeout`]. A 408 is queued if the request did not arrive in time, a 503 if the application did
-    /// not decide in time, and nothing if the client did not take the answer in time. After an earlier error, that one.
+    /// [`HandshakeError::Timeout`]. A 408 is queued if the request did not arrive in time, a 503 if
+    /// the application did not decide in time, and nothing if the client did not take the
+    /// answer in time. After an earlier error, that one.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError> {
         if let State::Failed(error) = &self.state {
             return Err(error.clone());
@@ -208,7 +217,8 @@ impl ServerHandshake {
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::Eof`] if the request is not complete; nothing is queued. After an earlier error, that one.
+    /// [`HandshakeError::Eof`] if the request is not complete; nothing is queued. After an earlier
+    /// error, that one.
     pub fn handle_eof(&mut self) -> Result<(), HandshakeError> {
         match &self.state {
             State::Reading(_) => Err(self.fail(HandshakeError::Eof)),

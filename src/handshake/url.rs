@@ -23,7 +23,8 @@ use crate::error::UrlError;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Url {
     is_secure: bool,
-    /// INVARIANT: lower case; an IPv6 address (without brackets), or letters, digits, `-`, `.`, `_` and `~`.
+    /// INVARIANT: lower case; an IPv6 address (without brackets), or letters, digits, `-`, `.`,
+    /// `_` and `~`.
     host: String,
     port: u16,
     /// INVARIANT: starts with a slash; valid RFC 3986 path and query.
@@ -33,8 +34,8 @@ pub struct Url {
 impl Url {
     /// Reads a URL.
     ///
-    /// It must be ASCII: convert international host names (IDNA) and percent-encode other characters before
-    /// (RFC 6455 section 11.1).
+    /// It must be ASCII: convert international host names (IDNA) and percent-encode other
+    /// characters before (RFC 6455 section 11.1).
     ///
     /// # Errors
     ///
@@ -86,8 +87,8 @@ impl Url {
         self.is_secure
     }
 
-    /// The host in lower case: what to look up, to connect to, and to verify a certificate against. An IPv6 address has
-    /// no brackets.
+    /// The host in lower case: what to look up, to connect to, and to verify a certificate against.
+    /// An IPv6 address has no brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
@@ -97,7 +98,8 @@ impl Url {
         self.port
     }
 
-    /// The request target, which the RFC calls resource name: the path, and the query if there is one.
+    /// The request target, which the RFC calls resource name: the path, and the query if there is
+    /// one.
     pub fn target(&self) -> &str {
         &self.target
     }
@@ -108,7 +110,10 @@ impl Url {
     /// use sockeye::handshake::Url;
     ///
     /// assert_eq!(Url::parse("ws://[::1]:8080/")?.host_header(), "[::1]:8080");
-    /// assert_eq!(Url::parse("ws://example.com:80/")?.host_header(), "example.com");
+    /// assert_eq!(
+    ///     Url::parse("ws://example.com:80/")?.host_header(),
+    ///     "example.com"
+    /// );
     /// # Ok::<(), sockeye::handshake::UrlError>(())
     /// ```
     pub fn host_header(&self) -> String {
@@ -154,7 +159,8 @@ const fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
 }
 
-/// 6455-4.1-03: RFC 3986 allows more in a name, escapes and all, but nothing that could be looked up.
+/// 6455-4.1-03: RFC 3986 allows more in a name, escapes and all, but nothing that could be looked
+/// up.
 fn parse_host(host: &str) -> Option<String> {
     if let Some(address) = host.strip_prefix('[') {
         let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;

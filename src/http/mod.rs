@@ -1,4 +1,5 @@
-//! The little of HTTP/1.1 that a handshake is made of, as data: header fields, a response, and their grammar.
+//! The little of HTTP/1.1 that a handshake is made of, as data: header fields, a response, and
+//! their grammar.
 
 pub(crate) mod token;
 
@@ -132,8 +133,8 @@ pub(crate) fn debug_fields<'a>(
 /// A server's answer to an opening handshake.
 ///
 /// It comes with a successful handshake, for its headers, and inside
-/// [`HandshakeError::Refused`](crate::HandshakeError::Refused), then with as much of the body as arrived and fits.
-/// Clones share their memory.
+/// [`HandshakeError::Refused`](crate::HandshakeError::Refused), then with as much of the body as
+/// arrived and fits. Clones share their memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
@@ -179,24 +180,28 @@ impl Response {
         self.fields.first(name)
     }
 
-    /// All header lines in order, as name and value. A value may have any byte but control characters.
+    /// All header lines in order, as name and value. A value may have any byte but control
+    /// characters.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields.iter()
     }
 
-    /// The body of a refusal; empty with status 101, where the bytes after the head are WebSocket frames.
+    /// The body of a refusal; empty with status 101, where the bytes after the head are WebSocket
+    /// frames.
     ///
     /// Head and body together are not longer than [`max_head_size`](crate::Limits::max_head_size).
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// Whether [`body`](Self::body) is all of it: not cut off by the limit, the end of the transport or the deadline.
+    /// Whether [`body`](Self::body) is all of it: not cut off by the limit, the end of the
+    /// transport or the deadline.
     pub fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// The protocol versions that the server offers instead, from its `Sec-WebSocket-Version` (RFC 6455 section 4.4).
+    /// The protocol versions that the server offers instead, from its `Sec-WebSocket-Version` (RFC
+    /// 6455 section 4.4).
     ///
     /// This crate speaks 13 only; the list is for diagnostics.
     pub fn versions(&self) -> impl Iterator<Item = u8> {

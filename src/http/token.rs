@@ -1,10 +1,12 @@
-//! Tokens, comma lists and field values: the grammar that handshake headers are made of (RFC 9110 section 5.6).
+//! Tokens, comma lists and field values: the grammar that handshake headers are made of (RFC 9110
+//! section 5.6).
 //!
 //! Every function walks its bytes once and allocates nothing.
 
 /// Whether `byte` may be in a token.
 ///
-/// RFC 9110's `tchar` is the same set as RFC 2616's token, which RFC 6455 refers to: U+0021 to U+007E but separators.
+/// RFC 9110's `tchar` is the same set as RFC 2616's token, which RFC 6455 refers to: U+0021 to
+/// U+007E but separators.
 pub(crate) const fn is_token_byte(byte: u8) -> bool {
     matches!(byte,
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*'

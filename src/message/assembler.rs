@@ -7,7 +7,8 @@ use super::{Kind, Message, Payload};
 use crate::mask::Mask;
 use crate::utf8::InvalidUtf8;
 
-/// The payload of one message so far. One contiguous buffer: a fragment costs its bytes and nothing else.
+/// The payload of one message so far. One contiguous buffer: a fragment costs its bytes and nothing
+/// else.
 #[derive(Debug)]
 pub(crate) enum Assembler {
     Text(TextBuffer),
@@ -22,7 +23,8 @@ impl Assembler {
         }
     }
 
-    /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a declared length.
+    /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
+    /// declared length.
     pub(crate) fn push(&mut self, piece: &[u8], mask: Option<Mask>) -> Result<(), InvalidUtf8> {
         match self {
             Self::Text(text) => text.push(piece, mask),
@@ -42,7 +44,8 @@ impl Assembler {
     }
 }
 
-/// Copies and unmasks in steps that stay in the first-level cache, which makes one pass over memory of the two.
+/// Copies and unmasks in steps that stay in the first-level cache, which makes one pass over memory
+/// of the two.
 pub(crate) fn append(buffer: &mut BytesMut, piece: &[u8], mask: Option<Mask>) {
     const STEP: usize = 4096;
     let Some(mut mask) = mask else {

@@ -31,7 +31,8 @@ pub enum Kind {
 
 /// A whole message, received or to be sent.
 ///
-/// Everything that looks like text or bytes converts into one, so `send("hello")` and `send(vec![1, 2, 3])` compile.
+/// Everything that looks like text or bytes converts into one, so `send("hello")` and `send(vec![1,
+/// 2, 3])` compile.
 ///
 /// ```
 /// use sockeye::Message;

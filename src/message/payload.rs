@@ -8,9 +8,9 @@ use bytes::{Bytes, BytesMut};
 
 /// The payload of a frame or message.
 ///
-/// A received payload borrows the caller's read buffer if it lay whole in one read, and owns its bytes if it had to be
-/// assembled. A payload to be sent is whatever the application has: a slice, a `Vec`, shared `Bytes`. It dereferences
-/// to `[u8]`.
+/// A received payload borrows the caller's read buffer if it lay whole in one read, and owns its
+/// bytes if it had to be assembled. A payload to be sent is whatever the application has: a slice,
+/// a `Vec`, shared `Bytes`. It dereferences to `[u8]`.
 ///
 /// ```
 /// use sockeye::Payload;
@@ -68,7 +68,8 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// The bytes as a buffer that can be changed and queued without a copy, or the payload back if there is none.
+    /// The bytes as a buffer that can be changed and queued without a copy, or the payload back if
+    /// there is none.
     pub(crate) fn try_into_unique(self) -> Result<BytesMut, Self> {
         match self.0 {
             Repr::Unique(bytes) => Ok(bytes),

@@ -24,7 +24,8 @@ use crate::utf8::{InvalidUtf8, Validator};
 /// ```
 #[derive(PartialEq, Eq)]
 pub struct Text<'a>(
-    // INVARIANT: UTF-8. Everything that makes a `Text` is in this file; nothing hands out the bytes for change.
+    // INVARIANT: UTF-8. Everything that makes a `Text` is in this file; nothing hands out the
+    // bytes for change.
     Payload<'a>,
 );
 
@@ -43,9 +44,10 @@ impl<'a> Text<'a> {
     /// The text.
     pub fn as_str(&self) -> &str {
         #[expect(unsafe_code, reason = "the text was validated when it arrived")]
-        // SAFETY: the field's invariant. `From<&str>` and `From<String>` start from UTF-8; `from_utf8` checks the
-        // payload that it then owns or borrows exclusively or immutably; `TextBuffer::finish` hands over bytes of which
-        // each went through one validator, in order, that ended between two code points.
+        // SAFETY: the field's invariant. `From<&str>` and `From<String>` start from UTF-8;
+        // `from_utf8` checks the payload that it then owns or borrows exclusively or
+        // immutably; `TextBuffer::finish` hands over bytes of which each went through one
+        // validator, in order, that ended between two code points.
         unsafe {
             core::str::from_utf8_unchecked(&self.0)
         }
@@ -134,7 +136,8 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// Text while it arrives: every byte that is put in was validated, up to a code point that may still be open at its end.
+/// Text while it arrives: every byte that is put in was validated, up to a code point that may
+/// still be open at its end.
 #[derive(Debug, Default)]
 pub(crate) struct TextBuffer {
     // INVARIANT: exactly the bytes that `validator` accepted since it was new.
@@ -147,7 +150,8 @@ impl TextBuffer {
     pub(super) fn push(&mut self, piece: &[u8], mask: Option<Mask>) -> Result<(), InvalidUtf8> {
         let start = self.bytes.len();
         super::assembler::append(&mut self.bytes, piece, mask);
-        // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the message.
+        // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the
+        // message.
         let result = self
             .validator
             .push(self.bytes.get(start..).unwrap_or_default());

@@ -1,6 +1,8 @@
-//! The opening handshake from outside: one table for each row of the catalogue of bad input, both roles.
+//! The opening handshake from outside: one table for each row of the catalogue of bad input, both
+//! roles.
 //!
-//! Every case runs whole and in single bytes, with the same result. After a failure more input must produce nothing.
+//! Every case runs whole and in single bytes, with the same result. After a failure more input must
+//! produce nothing.
 #![cfg(feature = "handshake")]
 #![allow(
     clippy::indexing_slicing,

@@ -1,11 +1,11 @@
 //! WebSocket connections over blocking streams.
 //!
-//! [`Stream`] is what they need: `Read`, `Write` and timeouts. TCP and Unix sockets have it; [`Untimed`] gives it to
-//! everything else. The streams must be in blocking mode.
+//! [`Stream`] is what they need: `Read`, `Write` and timeouts. TCP and Unix sockets have it;
+//! [`Untimed`] gives it to everything else. The streams must be in blocking mode.
 //!
 //! ```
-//! use std::net::TcpListener;
 //! use sockeye::{Config, blocking};
+//! use std::net::TcpListener;
 //!
 //! let listener = TcpListener::bind("127.0.0.1:0")?;
 //! let url = format!("ws://{}/", listener.local_addr()?);
@@ -48,7 +48,8 @@ use crate::{
 
 pub use stream::{BlockingIo, Stream, Untimed};
 
-/// Runs a future whose transport blocks. It is pending only when a wait was cut short, so it is polled again at once.
+/// Runs a future whose transport blocks. It is pending only when a wait was cut short, so it is
+/// polled again at once.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let mut cx = Context::from_waker(Waker::noop());
@@ -73,15 +74,16 @@ pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, SocketError> {
 }
 
 /// Connects to where a request is addressed, without Nagle's delay, within
-/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake); the system's name lookup may take longer.
+/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake); the system's name lookup may take
+/// longer.
 ///
 /// The server's answer comes along, for its headers.
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://` (make the TLS
-/// connection and use [`client`]) or the transport fails; [`SocketError::Handshake`] if the server refuses, breaks the
-/// protocol, or takes too long.
+/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://`
+/// (make the TLS connection and use [`client`]) or the transport fails; [`SocketError::Handshake`]
+/// if the server refuses, breaks the protocol, or takes too long.
 pub fn connect_with(
     request: &ClientRequest,
     config: &Config,
@@ -202,7 +204,8 @@ impl<S: Stream> Upgrade<S> {
     }
 }
 
-/// A WebSocket connection over a blocking stream. As [`sockeye::WebSocket`](crate::WebSocket), but its methods block.
+/// A WebSocket connection over a blocking stream. As [`sockeye::WebSocket`](crate::WebSocket), but
+/// its methods block.
 #[derive(Debug)]
 pub struct WebSocket<S>(websocket::WebSocket<BlockingIo<S>>);
 
@@ -387,7 +390,8 @@ impl<S> WebSocket<S> {
 
 /// The receiving half of a blocking [`WebSocket`]. As [`sockeye::ReceiveHalf`](crate::ReceiveHalf).
 ///
-/// While it waits for input it looks up now and then, so that it meets a deadline that the other half has set.
+/// While it waits for input it looks up now and then, so that it meets a deadline that the other
+/// half has set.
 #[derive(Debug)]
 pub struct ReceiveHalf<S>(split::ReceiveHalf<BlockingIo<S>, BlockingIo<S>>);
 

@@ -9,13 +9,19 @@ use std::os::unix::net::UnixStream;
 
 use crate::{Instant, ReadIo, WriteIo};
 
-/// While two threads share a connection, no wait is longer than this: the other thread may have set a deadline, or wait
-/// for the lock.
-const SHARED_WAIT: Duration = Duration::from_millis(50);
+/// While two threads share a connection, no read waits longer than this: the other thread may have
+/// set a deadline.
+const SHARED_READ_WAIT: Duration = Duration::from_millis(50);
+
+/// While two threads share a connection, no write waits longer than this. It holds the lock, which
+/// keeps the receiving thread from reading on, and if the peer does the same the two stand still
+/// together.
+const SHARED_WRITE_WAIT: Duration = Duration::from_millis(2);
 
 /// A blocking stream whose waits can be bounded.
 pub trait Stream: Read + Write {
-    /// Bounds how long a read may wait. A read that took longer fails with `WouldBlock` or `TimedOut`.
+    /// Bounds how long a read may wait. A read that took longer fails with `WouldBlock` or
+    /// `TimedOut`.
     ///
     /// # Errors
     ///
@@ -66,7 +72,8 @@ impl Stream for UnixStream {
     }
 }
 
-/// Any `Read + Write` as a [`Stream`] that waits as long as it takes: deadlines are met only when it returns.
+/// Any `Read + Write` as a [`Stream`] that waits as long as it takes: deadlines are met only when
+/// it returns.
 #[derive(Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a wrapper around its one field")]
 pub struct Untimed<S>(pub S);
@@ -105,7 +112,8 @@ impl<S: Read + Write> Stream for Untimed<S> {
     }
 }
 
-/// A blocking stream as the transport of the asynchronous implementation: its polls block, up to the deadline.
+/// A blocking stream as the transport of the asynchronous implementation: its polls block, up to
+/// the deadline.
 #[derive(Debug)]
 pub struct BlockingIo<S> {
     stream: S,
@@ -142,8 +150,8 @@ impl<S> BlockingIo<S> {
         self.stream
     }
 
-    /// How long the next call may wait.
-    fn wait(&self) -> Option<Duration> {
+    /// How long the next call may wait, `longest` being for two threads.
+    fn wait(&self, longest: Duration) -> Option<Duration> {
         // A timeout of zero is an error to the system, and the shortest wait is as good.
         const SHORTEST: Duration = Duration::from_millis(1);
         let left = self.deadline.map(|deadline| {
@@ -152,8 +160,8 @@ impl<S> BlockingIo<S> {
                 .max(SHORTEST)
         });
         match (left, self.shared) {
-            (Some(left), true) => Some(left.min(SHARED_WAIT)),
-            (None, true) => Some(SHARED_WAIT),
+            (Some(left), true) => Some(left.min(longest)),
+            (None, true) => Some(longest),
             (left, false) => left,
         }
     }
@@ -173,7 +181,7 @@ fn to_poll<T>(result: io::Result<T>) -> Option<Poll<io::Result<T>>> {
 impl<S: Stream> ReadIo for BlockingIo<S> {
     fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            let wait = self.wait();
+            let wait = self.wait(SHARED_READ_WAIT);
             if self.read_timeout != wait {
                 self.stream.set_read_timeout(wait)?;
                 self.read_timeout = wait;
@@ -200,7 +208,7 @@ impl<S: Stream> WriteIo for BlockingIo<S> {
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            let wait = self.wait();
+            let wait = self.wait(SHARED_WRITE_WAIT);
             if self.write_timeout != wait {
                 self.stream.set_write_timeout(wait)?;
                 self.write_timeout = wait;

@@ -1,0 +1,153 @@
+//! Clocks and deadlines of particular adapters.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sockeye::handshake::ClientRequest;
+use sockeye::{CloseCode, Config, Error, SocketError, Timeout, blocking};
+use tokio::io::duplex;
+
+use crate::support::*;
+
+/// A socket that counts its reads.
+#[derive(Debug)]
+struct Counting {
+    stream: TcpStream,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Read for Counting {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Counting {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.stream.write(buffer)
+    }
+
+    fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream.write_vectored(buffers)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+impl blocking::Stream for Counting {
+    fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_write_timeout(timeout)
+    }
+
+    fn shutdown_write(&mut self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Write)
+    }
+}
+
+/// The deadline of the opening handshake ends with it: who waits for a message afterwards sleeps.
+#[test]
+fn waiting_takes_no_time() {
+    bounded(|| {
+        let (listener, address) = listen();
+        let reads = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&reads);
+        let serving = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let stream = Counting {
+                stream,
+                reads: counter,
+            };
+            let mut ws = blocking::accept(stream, &hasty()).unwrap();
+            while let Some(message) = ws.recv().unwrap() {
+                ws.send(message).unwrap();
+            }
+        });
+        let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
+        let stream = Counting {
+            stream: TcpStream::connect(address).unwrap(),
+            reads: Arc::clone(&reads),
+        };
+        let (mut ws, _) = blocking::client(stream, &request, &hasty()).unwrap();
+        // Past the deadline of 200 ms.
+        thread::sleep(Duration::from_millis(500));
+        ws.send("hello").unwrap();
+        ws.recv().unwrap().unwrap();
+        assert!(reads.load(Ordering::Relaxed) < 10, "{reads:?}");
+        ws.close(CloseCode::NORMAL, "").unwrap();
+        serving.join().unwrap();
+    });
+}
+
+fn paused() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+/// Deadlines follow tokio's clock, which tests pause and wind on.
+#[test]
+fn tokio_time_may_be_paused() {
+    bounded(|| {
+        let started = Instant::now();
+        paused().block_on(async {
+            let begun = tokio::time::Instant::now();
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            let (near, far) = duplex(1000);
+            let request = ClientRequest::new("ws://localhost/").unwrap();
+            let config = Config::new();
+            let (server, client) = tokio::join!(
+                sockeye::tokio::accept(near, &config),
+                sockeye::tokio::client(far, &request, &config),
+            );
+            let (mut server, _client) = (server.unwrap(), client.unwrap());
+            let error = server.close(CloseCode::NORMAL, "").await.unwrap_err();
+            assert!(matches!(
+                error,
+                SocketError::Connection(Error::Timeout(Timeout::Close))
+            ));
+            let elapsed = begun.elapsed() - Duration::from_secs(3600);
+            assert!(elapsed >= Duration::from_secs(4), "{elapsed:?}");
+            assert!(elapsed < Duration::from_secs(6), "{elapsed:?}");
+
+            // A peer that says nothing.
+            let (near, _far) = duplex(1000);
+            let error = sockeye::tokio::accept(near, &config).await.err();
+            assert!(matches!(error, Some(SocketError::Handshake(_))));
+        });
+        assert!(started.elapsed() < Duration::from_secs(2));
+    });
+}
+
+/// An answer that the client does not take is given up at the deadline.
+#[test]
+fn answers_have_a_deadline() {
+    bounded(|| {
+        Tokio::run(async {
+            use tokio::io::AsyncWriteExt;
+            let (near, mut far) = duplex(20);
+            let writing = far.write_all(REQUEST);
+            let config = hasty();
+            let (upgrade, written) = tokio::join!(sockeye::tokio::receive(near, &config), writing);
+            written.unwrap();
+            let acceptance = sockeye::handshake::Acceptance::new();
+            let error = upgrade.unwrap().accept(acceptance).await.err();
+            assert!(
+                matches!(error, Some(SocketError::Handshake(_))),
+                "{error:?}"
+            );
+        });
+    });
+}

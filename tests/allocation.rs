@@ -1,0 +1,466 @@
+//! What a connection allocates, by a counting allocator: nothing where it promises nothing, and
+//! never more than its limits, whatever the peer sends or declares.
+
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may panic, and knows its numbers"
+)]
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use bytes::Buf;
+use sockeye::{
+    Closed, Config, Connection, Delivery, Error, Event, Input, Instant, Kind, Limits, Message,
+    Negotiated, Receiver, SendError, Sender,
+};
+
+/// Counts for each thread, because tests run on threads of their own.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(calls: usize, change: isize) {
+    // A thread that ends frees things after its locals are gone.
+    let _ = CALLS.try_with(|cell| cell.set(cell.get() + calls));
+    let _ = BYTES.try_with(|cell| {
+        cell.set(cell.get() + change);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(cell.get())));
+    });
+}
+
+// SAFETY: everything is the system allocator's; only numbers are kept beside it, in places that do
+// not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(1, layout.size() as isize);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as isize));
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(1, size as isize - layout.size() as isize);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+/// What `work` did to memory.
+#[derive(Debug, PartialEq, Eq)]
+struct Use {
+    /// Allocations and reallocations.
+    calls: usize,
+    /// The most bytes above those at its start.
+    peak: isize,
+    /// Bytes that it left behind.
+    left: isize,
+}
+
+const NOTHING: Use = Use {
+    calls: 0,
+    peak: 0,
+    left: 0,
+};
+
+fn measure<T>(work: impl FnOnce() -> T) -> (T, Use) {
+    let (calls, bytes) = (CALLS.get(), BYTES.get());
+    PEAK.set(bytes);
+    let result = work();
+    let used = Use {
+        calls: CALLS.get() - calls,
+        peak: PEAK.get() - bytes,
+        left: BYTES.get() - bytes,
+    };
+    (result, used)
+}
+
+const NOW: Instant = Instant::from_millis(1);
+const KEY: [u8; 4] = [1, 2, 3, 4];
+
+fn server(config: &Config) -> Connection {
+    Connection::server(config, Negotiated::new(), NOW)
+}
+
+fn client(config: &Config) -> Connection {
+    Connection::client(config, Negotiated::new(), || KEY, NOW)
+}
+
+/// Both roles, and whether what they receive is masked.
+fn both(config: &Config) -> [(Connection, bool); 2] {
+    [(client(config), false), (server(config), true)]
+}
+
+/// A frame of `len` times the byte `x`.
+fn frame(first: u8, len: usize, masked: bool) -> Vec<u8> {
+    let mut frame = header(first, len as u64, masked);
+    let key = if masked { KEY } else { [0; 4] };
+    frame.extend((0..len).map(|index| b'x' ^ key[index % 4]));
+    frame
+}
+
+fn header(first: u8, len: u64, masked: bool) -> Vec<u8> {
+    let bit = if masked { 0x80 } else { 0 };
+    let mut header = match len {
+        0..=125 => vec![first, bit | len as u8],
+        126..=0xFFFF => [&[first, bit | 126][..], &(len as u16).to_be_bytes()].concat(),
+        _ => [&[first, bit | 127][..], &len.to_be_bytes()].concat(),
+    };
+    header.extend(masked.then_some(KEY).iter().flatten());
+    header
+}
+
+/// Feeds one read and returns how many events it had.
+fn receive(conn: &mut Connection, read: &mut [u8]) -> Result<usize, Error> {
+    let mut input = Input::new(read);
+    let mut events = 0;
+    while conn.receive(NOW, &mut input)?.is_some() {
+        events += 1;
+    }
+    Ok(events)
+}
+
+/// Writes everything to nowhere.
+fn drain(conn: &mut Connection) {
+    while let Some(mut transmit) = conn.poll_transmit() {
+        let len = transmit.chunk().len();
+        transmit.advance(len);
+    }
+}
+
+#[test]
+fn sizes() {
+    assert!(
+        size_of::<Connection>() <= 512,
+        "{}",
+        size_of::<Connection>()
+    );
+    assert!(size_of::<Event<'_>>() <= 48, "{}", size_of::<Event<'_>>());
+    assert!(
+        size_of::<Message<'_>>() <= 48,
+        "{}",
+        size_of::<Message<'_>>()
+    );
+    assert!(size_of::<Error>() <= 8 && size_of::<SendError>() <= 8);
+}
+
+const fn is_send<T: Send>() {}
+const fn is_sync<T: Sync>() {}
+const _: () = {
+    is_send::<Connection>();
+    is_send::<Receiver>();
+    is_send::<Sender>();
+    is_send::<Event<'_>>();
+    is_send::<Closed>();
+    // A connection holds the caller's mask keys, which only have to be `Send`.
+    is_sync::<Receiver>();
+    is_sync::<Event<'_>>();
+    is_sync::<Closed>();
+    is_sync::<Error>();
+};
+
+#[test]
+fn a_message_whole_in_the_input_is_lent_out() {
+    for delivery in [Delivery::Messages, Delivery::Chunks] {
+        for (mut conn, masked) in both(&Config::new().with_delivery(delivery)) {
+            for first in [0x81, 0x82] {
+                let mut read = [0, 1, 125, 126, 5000, 65_535, 65_536, 1 << 20]
+                    .map(|len| frame(first, len, masked))
+                    .concat();
+                let bounds = read.as_ptr_range();
+                let ((), used) = measure(|| {
+                    let mut input = Input::new(&mut read);
+                    while let Some(event) = conn.receive(NOW, &mut input).unwrap() {
+                        let payload = match &event {
+                            Event::Text(text) => text.as_bytes(),
+                            Event::Binary(payload) => payload,
+                            Event::Fragment(piece) => piece.payload(),
+                            other => panic!("{other:?}"),
+                        };
+                        let range = payload.as_ptr_range();
+                        assert!(bounds.start <= range.start && range.end <= bounds.end);
+                    }
+                });
+                assert_eq!(used, NOTHING);
+            }
+        }
+    }
+}
+
+#[test]
+fn chunks_are_lent_out_whatever_their_size() {
+    for (mut conn, masked) in both(&Config::new().with_delivery(Delivery::Chunks)) {
+        let mut stream = [frame(0x01, 10_000, masked), frame(0x80, 100_000, masked)].concat();
+        let ((), used) = measure(|| {
+            for read in stream.chunks_mut(777) {
+                receive(&mut conn, read).unwrap();
+            }
+        });
+        assert_eq!(used, NOTHING);
+    }
+}
+
+#[test]
+fn a_ping_costs_the_buffer_of_its_pong() {
+    for (mut conn, masked) in both(&Config::new()) {
+        for len in [0, 5, 125] {
+            let mut read = frame(0x89, len, masked);
+            let (result, used) = measure(|| receive(&mut conn, &mut read));
+            assert_eq!(result, Ok(1));
+            // One buffer, which goes when the pong is sent.
+            assert_eq!(used.calls, 1);
+            assert!(used.left <= 256);
+            let (_, sent) = measure(|| drain(&mut conn));
+            assert_eq!((sent.calls, used.left + sent.left), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_small_message_costs_one_buffer_until_it_is_sent() {
+    for (mut conn, _) in both(&Config::new()) {
+        for len in [0, 1, 100, 4000] {
+            let payload = vec![7; len];
+            let ((), used) = measure(|| {
+                conn.send(&payload[..]).unwrap();
+                drain(&mut conn);
+            });
+            assert_eq!((used.calls, used.left), (1, 0), "{len}");
+            // Many of them share it.
+            let ((), used) = measure(|| {
+                for _ in 0..100 {
+                    conn.send(&payload[..len.min(20)]).unwrap();
+                }
+                drain(&mut conn);
+            });
+            assert!(used.calls <= 10, "{used:?}");
+        }
+    }
+}
+
+#[test]
+fn a_large_owned_message_is_not_copied() {
+    const LEN: isize = 1 << 20;
+    for (mut conn, _) in both(&Config::new()) {
+        let payload = vec![7; LEN as usize];
+        let ((), used) = measure(|| conn.send(payload).unwrap());
+        assert!(used.peak < 4096, "{used:?}");
+        let ((), used) = measure(|| drain(&mut conn));
+        assert!(used.peak <= 0 && used.left <= -LEN, "{used:?}");
+    }
+}
+
+#[test]
+fn f_10_a_declared_length_allocates_nothing() {
+    let everything = Limits::new()
+        .with_max_message_size(u64::MAX)
+        .with_max_frame_size(u64::MAX);
+    for len in [1 << 40, u64::MAX >> 1] {
+        for first in [0x81, 0x82, 0x02] {
+            for (mut conn, masked) in both(&Config::new().with_limits(everything.clone())) {
+                let mut read = header(first, len, masked);
+                let (result, used) = measure(|| receive(&mut conn, &mut read));
+                assert_eq!((result, used), (Ok(0), NOTHING));
+                // What comes is kept, and no more.
+                let mut some =
+                    frame(first, 1000, masked).split_off(header(first, 1000, masked).len());
+                let (result, used) = measure(|| receive(&mut conn, &mut some));
+                assert_eq!(result, Ok(0));
+                assert!(used.peak <= 2 * 1000 + 64, "{used:?}");
+            }
+        }
+        // And beyond the limits, neither does the failure, but for its Close frame.
+        for (mut conn, masked) in both(&Config::new()) {
+            let mut read = header(0x82, len, masked);
+            let (result, used) = measure(|| receive(&mut conn, &mut read));
+            assert!(result.is_err());
+            assert!(used.peak <= 64, "{used:?}");
+        }
+    }
+}
+
+const LIMIT: usize = 256 * 1024;
+/// Above twice a limit, for everything else.
+const CONSTANT: isize = 1024;
+
+fn limited() -> Config {
+    let limit = LIMIT as u64;
+    Config::new().with_limits(
+        Limits::new()
+            .with_max_message_size(limit)
+            .with_max_frame_size(limit),
+    )
+}
+
+#[test]
+fn g_01_single_byte_fragments_cost_their_bytes() {
+    for kind in [0x01, 0x02] {
+        for (mut conn, masked) in both(&limited()) {
+            let pieces = [
+                frame(kind, 1, masked),
+                frame(0x00, 1, masked).repeat(LIMIT - 1),
+            ]
+            .concat();
+            let mut end = frame(0x80, 0, masked);
+            let mut reads: Vec<_> = pieces.chunks(4000).map(<[u8]>::to_vec).collect();
+            let (events, used) = measure(|| {
+                for read in &mut reads {
+                    assert_eq!(receive(&mut conn, read), Ok(0));
+                }
+                receive(&mut conn, &mut end)
+            });
+            assert_eq!((events, used.left), (Ok(1), 0));
+            assert!(used.peak <= 2 * LIMIT as isize + CONSTANT, "{used:?}");
+        }
+    }
+}
+
+#[test]
+fn g_03_a_message_without_end_stops_at_the_limit() {
+    for (mut conn, masked) in both(&limited()) {
+        receive(&mut conn, &mut frame(0x02, 1024, masked)).unwrap();
+        let piece = frame(0x00, 1024, masked);
+        let mut read = piece.clone();
+        let (count, used) = measure(|| {
+            (0..1_000_000).position(|_| {
+                read.copy_from_slice(&piece);
+                receive(&mut conn, &mut read).is_err()
+            })
+        });
+        assert_eq!(count, Some(LIMIT / 1024 - 1));
+        assert!(
+            used.peak <= 2 * LIMIT as isize + CONSTANT && used.left <= CONSTANT,
+            "{used:?}"
+        );
+    }
+}
+
+#[test]
+fn g_05_empty_fragments_cost_nothing() {
+    for delivery in [Delivery::Messages, Delivery::Chunks] {
+        for (mut conn, masked) in both(&Config::new().with_delivery(delivery)) {
+            receive(&mut conn, &mut frame(0x02, 0, masked)).unwrap();
+            let mut read = frame(0x00, 0, masked).repeat(10_000);
+            let (_, used) = measure(|| {
+                for _ in 0..50 {
+                    assert_eq!(receive(&mut conn, &mut read), Ok(0));
+                }
+            });
+            assert_eq!(used, NOTHING);
+        }
+    }
+}
+
+#[test]
+fn g_07_single_byte_reads_of_a_large_frame() {
+    for first in [0x81, 0x82] {
+        for (mut conn, masked) in both(&limited()) {
+            let mut stream = frame(first, LIMIT, masked);
+            let (events, used) = measure(|| {
+                let reads = stream.chunks_mut(1);
+                reads
+                    .map(|read| receive(&mut conn, read).unwrap())
+                    .sum::<usize>()
+            });
+            assert_eq!((events, used.left), (1, 0));
+            assert!(used.peak <= 2 * LIMIT as isize + CONSTANT, "{used:?}");
+        }
+    }
+}
+
+/// Feeds the same million control frames again and again, and never drains.
+fn flood(conn: &mut Connection, frame: &[u8]) -> Use {
+    let fresh = frame.repeat(1000);
+    let mut read = fresh.clone();
+    let (_, used) = measure(|| {
+        for _ in 0..1000 {
+            read.copy_from_slice(&fresh);
+            assert_eq!(receive(conn, &mut read), Ok(1000));
+        }
+    });
+    used
+}
+
+#[test]
+fn p_01_a_million_pings_cost_a_few_pongs() {
+    for len in [0, 5, 125] {
+        let mut conn = client(&Config::new());
+        let used = flood(&mut conn, &frame(0x89, len, false));
+        assert!(used.peak <= 2 * 17 * 131, "{used:?}");
+        assert!(conn.queued() <= 17 * 131);
+    }
+    let mut conn = server(&Config::new());
+    let used = flood(&mut conn, &frame(0x89, 5, true));
+    assert!(used.peak <= 2 * 17 * 131, "{used:?}");
+}
+
+#[test]
+fn p_04_a_million_pongs_cost_nothing() {
+    for (mut conn, masked) in both(&Config::new()) {
+        assert_eq!(flood(&mut conn, &frame(0x8A, 5, masked)), NOTHING);
+        assert_eq!(conn.queued(), 0);
+    }
+}
+
+#[test]
+fn an_idle_connection_owns_no_buffer() {
+    for (mut conn, masked) in both(&Config::new()) {
+        let stream = [
+            frame(0x81, 10_000, masked),
+            frame(0x02, 3000, masked),
+            frame(0x89, 125, masked),
+            frame(0x80, 3000, masked),
+            frame(0x8A, 10, masked),
+        ]
+        .concat();
+        let ((), used) = measure(|| {
+            for size in [1, 13, 4096] {
+                let mut stream = stream.clone();
+                for read in stream.chunks_mut(size) {
+                    receive(&mut conn, read).unwrap();
+                }
+            }
+            for _ in 0..100 {
+                conn.send("x".repeat(500)).unwrap();
+                conn.send(vec![1; 10_000]).unwrap();
+                let _ = conn.ping(b"ping");
+            }
+            drain(&mut conn);
+            conn.send_fragment(Kind::Text, &b"a"[..], false).unwrap();
+            conn.send_fragment(Kind::Text, &b"b"[..], true).unwrap();
+            drain(&mut conn);
+        });
+        assert_eq!(used.left, 0, "{used:?}");
+    }
+}
+
+#[test]
+fn a_failed_connection_gives_everything_back() {
+    for (mut conn, masked) in both(&Config::new()) {
+        let mut half = frame(0x02, 100_000, masked);
+        let mut bad = header(0x83, 0, masked);
+        let ((), used) = measure(|| {
+            receive(&mut conn, &mut half).unwrap();
+            conn.send(vec![1; 100_000]).unwrap();
+            receive(&mut conn, &mut bad).unwrap_err();
+            drain(&mut conn);
+        });
+        assert_eq!(used.left, 0, "{used:?}");
+    }
+}

@@ -1,0 +1,22 @@
+//! The connection from outside: one test for each row of the requirements and of the catalogue of
+//! bad input that concerns frames, messages, the closing handshake and output, and the laws that
+//! hold for any input.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may panic, and knows its numbers"
+)]
+
+mod autobahn;
+mod close;
+mod fragments;
+mod framing;
+mod laws;
+mod misuse;
+mod output;
+mod pair;
+mod rfc_examples;
+mod text;
+mod wire;
