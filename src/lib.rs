@@ -44,6 +44,8 @@ pub use config::{Deflate, DeflateParams, Memory};
 pub use connection::{
     Closed, Connection, Event, Fragment, Initiator, Receiver, Sender, State, Transmit, Transport,
 };
+#[cfg(feature = "deflate")]
+pub use connection::{Compress, Prepared};
 #[cfg(feature = "handshake")]
 pub use error::HandshakeError;
 pub use error::{CapacityError, Error, ProtocolError, SendError, Timeout};

@@ -2,6 +2,9 @@
 
 use alloc::boxed::Box;
 
+#[cfg(feature = "deflate")]
+use crate::config::DeflateParams;
+
 /// What both ends agreed on before the first frame.
 ///
 /// The crate's own handshakes return one. When somebody else did the upgrade (an HTTP server, an
@@ -17,6 +20,8 @@ use alloc::boxed::Box;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Negotiated {
     subprotocol: Option<Box<str>>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<DeflateParams>,
 }
 
 impl Negotiated {
@@ -30,6 +35,25 @@ impl Negotiated {
     pub fn with_subprotocol(mut self, name: &str) -> Self {
         self.subprotocol = Some(name.into());
         self
+    }
+
+    /// Sets the parameters of permessage-deflate that both ends agreed on.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, params: DeflateParams) -> Self {
+        self.set_deflate(Some(params));
+        self
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(crate) fn set_deflate(&mut self, params: Option<DeflateParams>) {
+        self.deflate = params;
+    }
+
+    /// The parameters of permessage-deflate, if messages may be compressed (RFC 7692).
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<DeflateParams> {
+        self.deflate
     }
 
     /// The subprotocol that the server chose, if any (RFC 6455 section 1.9).

@@ -368,24 +368,23 @@ pub(super) fn poll_event<L: Link, T>(
     handle: &mut Option<impl FnOnce(&mut L, Event<'_>) -> T>,
 ) -> Poll<Result<Option<T>, SocketError>> {
     loop {
-        while !inlet.buffer.is_empty() {
-            let Inlet {
-                receiver, buffer, ..
-            } = &mut *inlet;
-            match buffer.consume(|input| receiver.receive(input)) {
-                Ok(Some(event)) => {
-                    if matches!(event, Event::Ping(_) | Event::Close(_)) {
-                        link.output(|output| {
-                            output.tend(|sender| sender.respond(Instant::now(), &event))
-                        });
-                    }
-                    let handled = handle.take().map(|handle| handle(link, event));
-                    return Poll::Ready(Ok(handled));
+        // Also without input: a compressed message may have more to give than was asked for.
+        let Inlet {
+            receiver, buffer, ..
+        } = &mut *inlet;
+        match buffer.consume(|input| receiver.receive(input)) {
+            Ok(Some(event)) => {
+                if matches!(event, Event::Ping(_) | Event::Close(_)) {
+                    link.output(|output| {
+                        output.tend(|sender| sender.respond(Instant::now(), &event))
+                    });
                 }
-                Ok(None) => {}
-                Err(error) => {
-                    link.output(|output| output.tend(|sender| sender.fail(Instant::now(), error)));
-                }
+                let handled = handle.take().map(|handle| handle(link, event));
+                return Poll::Ready(Ok(handled));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                link.output(|output| output.tend(|sender| sender.fail(Instant::now(), error)));
             }
         }
         inlet.buffer.release();

@@ -9,8 +9,12 @@ use super::driver::{Inlet, Link, Output, outcome, poll_event, poll_message};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::signals::{Side, Signals};
+#[cfg(feature = "deflate")]
+use super::websocket::with_room;
 use super::websocket::{queue, queue_fragment};
 use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, State, Unsent};
+#[cfg(feature = "deflate")]
+use crate::{Compress, Prepared};
 
 /// What both halves reach.
 #[derive(Debug)]
@@ -134,6 +138,48 @@ impl<W: WriteIo> SendHalf<W> {
     pub async fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
         let mut message = Some(message.into());
         self.queue(|sender| queue(sender, &mut message)).await
+    }
+
+    /// As [`send`](Self::send), choosing whether the message is compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub async fn send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        let mut message = Some(message.into());
+        self.queue(|sender| {
+            with_room(sender, &mut message, |sender, message| {
+                sender.send_with(message, compress)
+            })
+        })
+        .await?;
+        self.flush().await
+    }
+
+    /// As [`send`](Self::send), for a message that is shared with other connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub async fn send_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        self.feed_prepared(message).await?;
+        self.flush().await
+    }
+
+    /// As [`feed`](Self::feed), for a message that is shared with other connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub async fn feed_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        self.queue(|sender| sender.send_prepared(message)).await
     }
 
     /// As [`WebSocket::try_feed`](super::WebSocket::try_feed).

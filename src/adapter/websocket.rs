@@ -13,6 +13,8 @@ use crate::{
     CloseCode, CloseFrame, Closed, Connection, Event, Kind, Message, Negotiated, Payload,
     SendError, Sender, State, Unsent,
 };
+#[cfg(feature = "deflate")]
+use crate::{Compress, Prepared};
 
 /// A WebSocket connection over a transport `I`.
 ///
@@ -197,6 +199,54 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         .await
     }
 
+    /// As [`send`](Self::send), choosing whether the message is compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub async fn send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        let mut message = Some(message.into());
+        poll_fn(|cx| {
+            self.output.poll_queue(cx, |sender| {
+                with_room(sender, &mut message, |sender, message| {
+                    sender.send_with(message, compress)
+                })
+            })
+        })
+        .await?;
+        self.flush().await
+    }
+
+    /// As [`send`](Self::send), for a message that is shared with other connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub async fn send_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        self.feed_prepared(message).await?;
+        self.flush().await
+    }
+
+    /// As [`feed`](Self::feed), for a message that is shared with other connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub async fn feed_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        poll_fn(|cx| {
+            self.output
+                .poll_queue(cx, |sender| sender.send_prepared(message))
+        })
+        .await
+    }
+
     /// Queues a message if there is room, without waiting and without writing.
     ///
     /// Whether there is room depends on what was written before: call [`flush`](Self::flush) or
@@ -306,7 +356,7 @@ pub(super) fn queue_fragment<'p>(
     })
 }
 
-fn with_room<T>(
+pub(super) fn with_room<T>(
     sender: &mut Sender,
     value: &mut Option<T>,
     send: impl FnOnce(&mut Sender, T) -> Result<(), SendError>,

@@ -111,6 +111,7 @@ pub enum Delivery {
 pub struct Limits {
     max_frame_size: u64,
     max_message_size: u64,
+    max_inflate_ratio: Option<u32>,
     max_queued: usize,
     max_head_size: usize,
     max_headers: usize,
@@ -144,6 +145,16 @@ impl Limits {
     #[must_use]
     pub fn with_max_message_size(mut self, bytes: u64) -> Self {
         self.max_message_size = bytes;
+        self
+    }
+
+    /// How many times larger than its compressed form a message may be, once it has 64 KiB.
+    ///
+    /// Default: none, because `max_message_size` bounds what a message may become, exactly, and honest messages that repeat
+    /// themselves reach the format's own limit of 1032. A message above it fails the connection with close code 1009.
+    #[must_use]
+    pub fn with_max_inflate_ratio(mut self, ratio: Option<u32>) -> Self {
+        self.max_inflate_ratio = ratio;
         self
     }
 
@@ -194,6 +205,11 @@ impl Limits {
         self.max_message_size
     }
 
+    /// How many times larger than its compressed form a message may be.
+    pub fn max_inflate_ratio(&self) -> Option<u32> {
+        self.max_inflate_ratio
+    }
+
     /// How many bytes of output may wait.
     pub fn max_queued(&self) -> usize {
         self.max_queued
@@ -220,6 +236,7 @@ impl Default for Limits {
         Self {
             max_frame_size: 16 << 20,
             max_message_size: 16 << 20,
+            max_inflate_ratio: None,
             max_queued: 1 << 20,
             max_head_size: 16 << 10,
             max_headers: 100,

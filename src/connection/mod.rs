@@ -13,6 +13,8 @@ use bytes::Bytes;
 
 use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
+#[cfg(feature = "deflate")]
+use crate::config::Deflate;
 use crate::error::{Error, SendError};
 use crate::frame::Rules;
 use crate::input::Input;
@@ -24,6 +26,8 @@ use crate::time::Instant;
 pub use event::{Event, Fragment};
 pub use recv::Receiver;
 pub use send::Sender;
+#[cfg(feature = "deflate")]
+pub use send::{Compress, Prepared};
 pub use state::{Closed, Initiator, State, Transport};
 pub use transmit::Transmit;
 
@@ -107,12 +111,12 @@ impl Connection {
     ///
     /// `now` is there for the deadlines that start with the connection.
     pub fn server(config: &Config, negotiated: Negotiated, now: Instant) -> Self {
-        let _no_deadline_starts_here_yet = now;
-        Self {
+        let conn = Self {
             receiver: Receiver::new(config, Rules::server()),
             sender: Sender::new(config, None),
             negotiated,
-        }
+        };
+        conn.with_extensions(config, Rules::server(), now)
     }
 
     /// The client's end, after its opening handshake. `keys` are its masking keys; see
@@ -125,12 +129,34 @@ impl Connection {
         keys: impl MaskKeys + 'static,
         now: Instant,
     ) -> Self {
-        let _no_deadline_starts_here_yet = now;
-        Self {
+        let conn = Self {
             receiver: Receiver::new(config, Rules::client()),
             sender: Sender::new(config, Some(Box::new(keys))),
             negotiated,
+        };
+        conn.with_extensions(config, Rules::client(), now)
+    }
+
+    #[cfg(feature = "deflate")]
+    fn with_extensions(mut self, config: &Config, rules: Rules, now: Instant) -> Self {
+        let is_server = rules == Rules::server();
+        match self.negotiated.deflate() {
+            Some(params) => {
+                self.receiver = self.receiver.with_deflate(config, rules, params, is_server);
+                self.sender = self.sender.with_deflate(config, params);
+            }
+            None if !is_server && config.deflate().is_some_and(Deflate::is_required) => {
+                // 6455-7.4.1-07, 7692-5.1-01: the reason names what is missing.
+                let _open = self.close(now, CloseCode::EXTENSION_REQUIRED, "permessage-deflate");
+            }
+            None => {}
         }
+        self
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn with_extensions(self, _config: &Config, _rules: Rules, _now: Instant) -> Self {
+        self
     }
 
     /// Consumes input up to the next event; call it until it returns `None`, which means that all
@@ -279,6 +305,63 @@ impl Connection {
         fin: bool,
     ) -> Result<(), SendError> {
         self.sender.send_fragment(kind, payload, fin)
+    }
+
+    /// As [`send`](Self::send), choosing whether the message is compressed.
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # let mut conn = Connection::server(&Config::new(), Negotiated::new(), Instant::from_nanos(0));
+    /// conn.send_with("a secret next to what somebody else chose", Compress::Never)?;
+    /// # Ok::<(), SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        self.sender.send_with(message, compress)
+    }
+
+    /// As [`send_fragment`](Self::send_fragment); the choice at the first fragment is that of the
+    /// whole message. Each fragment is compressed at once and can be inflated when it arrives.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_fragment`](Self::send_fragment).
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        self.sender.send_fragment_with(kind, payload, fin, compress)
+    }
+
+    /// Queues a message that is shared with other connections; see [`Prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
+        self.sender.send_prepared(message)
+    }
+
+    /// Gives back the codecs that [`Memory::Retained`](crate::Memory::Retained) keeps, for a
+    /// connection that will be idle for a while. The context stays; the next compressed message
+    /// makes a codec anew.
+    #[cfg(feature = "deflate")]
+    pub fn shrink(&mut self) {
+        self.receiver.shrink();
+        self.sender.shrink();
     }
 
     /// Queues a ping with up to 125 bytes of payload, ahead of data (RFC 6455 section 5.5.2).

@@ -6,7 +6,7 @@ use core::mem;
 #[cfg(feature = "std")]
 use std::io::IoSlice;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 use crate::frame::{Header, Rules};
 
@@ -31,7 +31,7 @@ pub(super) struct Queue {
     segments: VecDeque<Segment>,
     /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it
     /// sent.
-    tail: BytesMut,
+    tail: Vec<u8>,
     /// Bytes in `segments` and `tail`.
     data_len: usize,
     /// The first frame in `segments` is sent in part, so it must be finished. INVARIANT: if set,
@@ -82,7 +82,7 @@ impl Queue {
     }
 
     /// Queues a data frame in one piece: `write` appends it to the buffer that it is given.
-    pub(super) fn push_frame(&mut self, write: impl FnOnce(&mut BytesMut)) {
+    pub(super) fn push_frame(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.tail.len();
         write(&mut self.tail);
         self.data_len += self.tail.len() - before;
@@ -104,7 +104,7 @@ impl Queue {
 
     fn close_tail(&mut self, ends_frame: bool) {
         self.segments.push_back(Segment {
-            bytes: mem::take(&mut self.tail).freeze(),
+            bytes: mem::take(&mut self.tail).into(),
             ends_frame,
         });
     }
@@ -218,7 +218,7 @@ impl Queue {
                     }
                     None => {
                         self.data_len -= self.tail.len();
-                        out.push(mem::take(&mut self.tail).freeze());
+                        out.push(mem::take(&mut self.tail).into());
                     }
                 },
             }
@@ -231,7 +231,7 @@ impl Queue {
             let len = self.tail.len();
             if len <= max {
                 self.data_len = 0;
-                self.tail = BytesMut::new();
+                self.tail = Vec::new();
                 return len;
             }
             // What is sent in part must not grow, or control frames would wait for its end.

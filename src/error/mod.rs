@@ -23,6 +23,8 @@ pub enum Error {
     Protocol(ProtocolError),
     /// Text, or the reason of a Close frame, that is not UTF-8 (RFC 6455 section 8.1).
     InvalidUtf8,
+    /// A compressed message that cannot be inflated (RFC 7692 section 7.2.2).
+    InvalidDeflate,
     /// Something of the peer's is larger than this endpoint's limits.
     Capacity(CapacityError),
     /// A deadline passed.
@@ -39,7 +41,7 @@ impl Error {
     pub const fn close_code(&self) -> Option<CloseCode> {
         match self {
             Self::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
-            Self::InvalidUtf8 => Some(CloseCode::INVALID_PAYLOAD),
+            Self::InvalidUtf8 | Self::InvalidDeflate => Some(CloseCode::INVALID_PAYLOAD),
             Self::Capacity(_) => Some(CloseCode::TOO_BIG),
             Self::Timeout(_) | Self::Eof => None,
         }
@@ -49,7 +51,10 @@ impl Error {
     ///
     /// A message above this endpoint's limits, a silent peer and a broken transport are not that.
     pub const fn is_peer_fault(&self) -> bool {
-        matches!(self, Self::Protocol(_) | Self::InvalidUtf8)
+        matches!(
+            self,
+            Self::Protocol(_) | Self::InvalidUtf8 | Self::InvalidDeflate
+        )
     }
 }
 
@@ -58,6 +63,9 @@ impl fmt::Display for Error {
         match self {
             Self::Protocol(error) => error.fmt(f),
             Self::InvalidUtf8 => f.write_str("the peer sent text that is not UTF-8"),
+            Self::InvalidDeflate => {
+                f.write_str("the peer sent a compressed message that is not valid")
+            }
             Self::Capacity(error) => error.fmt(f),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Eof => f.write_str("the transport ended without a closing handshake"),
@@ -139,6 +147,8 @@ pub enum CapacityError {
     FrameTooLarge,
     /// A message grows beyond `max_message_size` bytes.
     MessageTooLarge,
+    /// A compressed message grows faster than `max_inflate_ratio` allows.
+    RatioTooHigh,
 }
 
 impl fmt::Display for CapacityError {
@@ -146,6 +156,7 @@ impl fmt::Display for CapacityError {
         f.write_str(match self {
             Self::FrameTooLarge => "a frame is larger than the limit",
             Self::MessageTooLarge => "a message is larger than the limit",
+            Self::RatioTooHigh => "a message is compressed more than the limit allows",
         })
     }
 }

@@ -99,7 +99,13 @@ impl Decoder {
     /// into the place where the payload belongs, and make that the [`Input`].
     #[inline]
     pub fn payload<'b>(&mut self, input: &mut Input<'b>) -> &'b mut [u8] {
-        let (piece, mask) = self.payload_masked(input);
+        self.payload_up_to(input, usize::MAX)
+    }
+
+    /// As [`payload`](Self::payload), but no more than `max` bytes.
+    #[inline]
+    pub fn payload_up_to<'b>(&mut self, input: &mut Input<'b>, max: usize) -> &'b mut [u8] {
+        let (piece, mask) = self.masked_up_to(input, max);
         if let Some(mut mask) = mask {
             mask.apply(piece);
         }
@@ -127,9 +133,18 @@ impl Decoder {
     /// ```
     #[inline]
     pub fn payload_masked<'b>(&mut self, input: &mut Input<'b>) -> (&'b mut [u8], Option<Mask>) {
+        self.masked_up_to(input, usize::MAX)
+    }
+
+    #[inline]
+    fn masked_up_to<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        max: usize,
+    ) -> (&'b mut [u8], Option<Mask>) {
         // A payload that does not fit the address space does not fit the input either.
-        let max = usize::try_from(self.remaining).unwrap_or(usize::MAX);
-        let piece = input.take(max);
+        let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let piece = input.take(remaining.min(max));
         self.remaining -= piece.len() as u64;
         let mask = self.mask;
         if let Some(mask) = &mut self.mask {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::accept::accept_key;
 use super::compose::{Headers, write_line};
-use super::request::Request;
+use super::request::{EXTENSIONS, Request};
 use crate::error::{AnswerError, Field, HandshakeError};
+use crate::extension::Wanted;
 use crate::negotiated::Negotiated;
 
 /// How a server accepts an upgrade: with which subprotocol and which headers of its own.
@@ -47,7 +48,11 @@ impl Acceptance {
     }
 
     /// The 101 to `request`, and what it settles.
-    pub(super) fn write(self, request: &Request) -> Result<(Bytes, Negotiated), AnswerError> {
+    pub(super) fn write(
+        self,
+        request: &Request,
+        wanted: &Wanted,
+    ) -> Result<(Bytes, Negotiated), AnswerError> {
         self.headers.validate(&[])?;
         // 6455-4.2.2-10, 6455-4.2.2-12: this refuses the empty string too, because nobody can offer
         // it.
@@ -67,6 +72,10 @@ impl Acceptance {
         if let Some(name) = &self.subprotocol {
             write_line(&mut head, Field::Protocol.name(), name.as_bytes());
             negotiated = negotiated.with_subprotocol(name);
+        }
+        // 6455-4.2.2-13, 6455-4.2.2-14: only what was offered.
+        if let Some(answer) = wanted.answer(&request.extensions(), &mut negotiated) {
+            write_line(&mut head, EXTENSIONS, answer.as_bytes());
         }
         self.headers.write(&mut head);
         head.extend_from_slice(b"\r\n");

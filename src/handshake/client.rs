@@ -8,9 +8,10 @@ use super::accept::{accept_key, encode_nonce};
 use super::body::BodyReader;
 use super::head::{Head, HeadReader, Kind, StartLine};
 use super::opening::ClientRequest;
+use super::request::EXTENSIONS;
 use crate::config::{Config, Limits};
 use crate::error::{Field, HandshakeError, RequestError};
-use crate::extension::grammar;
+use crate::extension::{BadAnswer, Wanted, grammar};
 use crate::http::Response;
 use crate::http::token::has_member;
 use crate::input::Input;
@@ -50,6 +51,7 @@ pub struct ClientHandshake {
     state: State,
     request: ClientRequest,
     accept: [u8; 28],
+    wanted: Wanted,
     limits: Limits,
     informational: u32,
     deadline: Option<Instant>,
@@ -93,11 +95,13 @@ impl ClientHandshake {
         now: Instant,
     ) -> Result<Self, RequestError> {
         let key = encode_nonce(nonce);
-        let output = request.write(&key)?.into();
+        let wanted = Wanted::new(config);
+        let output = request.write(&key, &wanted)?.into();
         Ok(Self {
             state: State::Head(HeadReader::new(Kind::Response, config.limits())),
             request: request.clone(),
             accept: accept_key(&key),
+            wanted,
             limits: config.limits().clone(),
             informational: 0,
             deadline: config.timeouts().handshake().map(|timeout| now + timeout),
@@ -231,21 +235,26 @@ impl ClientHandshake {
         if required(Field::Accept)? != self.accept {
             return Err(HandshakeError::AcceptMismatch);
         }
-        // 6455-4.1-42, 6455-9.1-01: none is offered yet, so none may come.
-        let extensions = grammar::parse(fields.all("Sec-WebSocket-Extensions"))
-            .map_err(|_| HandshakeError::BadExtension)?;
-        if !extensions.is_empty() {
-            return Err(HandshakeError::UnofferedExtension);
-        }
+        // 6455-4.1-42, 6455-9.1-01.
+        let extensions =
+            grammar::parse(fields.all(EXTENSIONS)).map_err(|_| HandshakeError::BadExtension)?;
+        let mut negotiated = Negotiated::new();
+        self.wanted
+            .check(&extensions, &mut negotiated)
+            .map_err(|bad| match bad {
+                BadAnswer::Unoffered => HandshakeError::UnofferedExtension,
+                #[cfg(feature = "deflate")]
+                BadAnswer::Parameter => HandshakeError::BadExtension,
+            })?;
         // 6455-4.1-43, 6455-4.3-04, 6455-11.3.4-02. A list is not what was offered either.
         let Some(chosen) = once(Field::Protocol)? else {
             // the application may mind, this crate does not.
-            return Ok(Negotiated::new());
+            return Ok(negotiated);
         };
         let mut offered = self.request.subprotocols();
         offered
             .find(|name| name.as_bytes() == chosen)
-            .map(|name| Negotiated::new().with_subprotocol(name))
+            .map(|name| negotiated.with_subprotocol(name))
             .ok_or(HandshakeError::UnofferedProtocol)
     }
 

@@ -5,8 +5,10 @@ use alloc::vec::Vec;
 use core::str::FromStr;
 
 use super::compose::{Headers, write_line};
+use super::request::EXTENSIONS;
 use super::url::Url;
 use crate::error::{Field, RequestError, UrlError};
+use crate::extension::Wanted;
 use crate::http::token::{is_token, is_visible};
 
 /// A client's request: the URL, and what goes into the headers. It can be kept and used for many
@@ -78,7 +80,7 @@ impl ClientRequest {
     }
 
     /// The head of the request.
-    pub(super) fn write(&self, key: &[u8]) -> Result<Vec<u8>, RequestError> {
+    pub(super) fn write(&self, key: &[u8], wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
         // 6455-4.1-04: nothing is written unless everything is right.
         self.validate()?;
         let mut head = Vec::with_capacity(512);
@@ -104,6 +106,10 @@ impl ClientRequest {
         if !self.subprotocols.is_empty() {
             let list = self.subprotocols.join(", ");
             write_line(&mut head, Field::Protocol.name(), list.as_bytes());
+        }
+        // 6455-4.1-34, 7692-5-01.
+        if let Some(offer) = wanted.offer() {
+            write_line(&mut head, EXTENSIONS, offer.as_bytes());
         }
         self.headers.write(&mut head);
         head.extend_from_slice(b"\r\n");

@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeSet;
 use alloc::format;
+use alloc::vec::Vec;
 use core::fmt;
 
 use super::accept::is_key;
@@ -11,6 +12,9 @@ use crate::extension::grammar;
 use crate::http::Fields;
 use crate::http::Span;
 use crate::http::token::{has_member, is_token, is_visible, members, token_str, trim};
+
+/// The header that lists extensions, in requests and responses.
+pub(super) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
 
 /// A client's opening handshake, for the application to judge: path, origin, cookies, subprotocols.
 ///
@@ -112,6 +116,11 @@ impl Request {
     /// [`with_plain_requests`](super::ServerHandshake::with_plain_requests).
     pub fn is_upgrade(&self) -> bool {
         self.is_upgrade
+    }
+
+    /// What the client offers of extensions, best first. The grammar was checked before.
+    pub(super) fn extensions(&self) -> Vec<grammar::Extension<'_>> {
+        grammar::parse(self.fields.all(EXTENSIONS)).unwrap_or_default()
     }
 
     /// The key of an upgrade, to be hashed as it is (6455-4.2.2-07).
@@ -219,9 +228,8 @@ impl Request {
         {
             return Err(HandshakeError::Bad(Field::Protocol));
         }
-        // 6455-4.2.1-11, 6455-9.1-01. None are agreed on yet (6455-4.2.2-14).
-        grammar::parse(fields.all("Sec-WebSocket-Extensions"))
-            .map_err(|_| HandshakeError::BadExtension)?;
+        // 6455-4.2.1-11, 6455-9.1-01.
+        grammar::parse(fields.all(EXTENSIONS)).map_err(|_| HandshakeError::BadExtension)?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use super::head::{HeadReader, Kind};
 use super::request::Request;
 use crate::config::Config;
 use crate::error::{AnswerError, HandshakeError};
+use crate::extension::Wanted;
 use crate::input::Input;
 use crate::negotiated::Negotiated;
 use crate::time::Instant;
@@ -52,6 +53,7 @@ use crate::time::Instant;
 pub struct ServerHandshake {
     state: State,
     plain_requests: bool,
+    wanted: Wanted,
     deadline: Option<Instant>,
     output: Bytes,
 }
@@ -71,6 +73,7 @@ impl ServerHandshake {
         Self {
             state: State::Reading(HeadReader::new(Kind::Request, config.limits())),
             plain_requests: false,
+            wanted: Wanted::new(config),
             deadline: config.timeouts().handshake().map(|timeout| now + timeout),
             output: Bytes::new(),
         }
@@ -149,7 +152,7 @@ impl ServerHandshake {
         if !request.is_upgrade() {
             return Err(AnswerError::NotUpgrade);
         }
-        let (output, negotiated) = acceptance.write(request)?;
+        let (output, negotiated) = acceptance.write(request, &self.wanted)?;
         self.output = output;
         self.state = State::Accepted;
         Ok(negotiated)

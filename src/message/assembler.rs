@@ -1,6 +1,6 @@
 //! Puts messages together that arrive in more than one piece.
 
-use bytes::BytesMut;
+use alloc::vec::Vec;
 
 use super::text::TextBuffer;
 use super::{Kind, Message, Payload};
@@ -12,24 +12,29 @@ use crate::utf8::InvalidUtf8;
 #[derive(Debug)]
 pub(crate) enum Assembler {
     Text(TextBuffer),
-    Binary(BytesMut),
+    Binary(Vec<u8>),
 }
 
 impl Assembler {
     pub(crate) fn new(kind: Kind) -> Self {
         match kind {
             Kind::Text => Self::Text(TextBuffer::default()),
-            Kind::Binary => Self::Binary(BytesMut::new()),
+            Kind::Binary => Self::Binary(Vec::new()),
         }
     }
 
     /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
-    /// declared length.
-    pub(crate) fn push(&mut self, piece: &[u8], mask: Option<Mask>) -> Result<(), InvalidUtf8> {
+    /// declared length, and to no more than `limit`, which the caller has seen that they keep to.
+    pub(crate) fn push(
+        &mut self,
+        piece: &[u8],
+        mask: Option<Mask>,
+        limit: u64,
+    ) -> Result<(), InvalidUtf8> {
         match self {
-            Self::Text(text) => text.push(piece, mask),
+            Self::Text(text) => text.push(piece, mask, limit),
             Self::Binary(bytes) => {
-                append(bytes, piece, mask);
+                append(bytes, piece, mask, limit);
                 Ok(())
             }
         }
@@ -44,9 +49,20 @@ impl Assembler {
     }
 }
 
-/// Copies and unmasks in steps that stay in the first-level cache, which makes one pass over memory
+/// Appends and unmasks.
+pub(super) fn append(buffer: &mut Vec<u8>, piece: &[u8], mask: Option<Mask>, limit: u64) {
+    let needed = buffer.len() + piece.len();
+    if needed > buffer.capacity() {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let capacity = buffer.capacity().saturating_mul(2).min(limit).max(needed);
+        buffer.reserve_exact(capacity - buffer.len());
+    }
+    append_masked(buffer, piece, mask);
+}
+
+/// Copies and masks in steps that stay in the first-level cache, which makes one pass over memory
 /// of the two.
-pub(crate) fn append(buffer: &mut BytesMut, piece: &[u8], mask: Option<Mask>) {
+pub(crate) fn append_masked(buffer: &mut Vec<u8>, piece: &[u8], mask: Option<Mask>) {
     const STEP: usize = 4096;
     let Some(mut mask) = mask else {
         buffer.extend_from_slice(piece);

@@ -12,7 +12,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::SendError;
-pub(crate) use assembler::{Assembler, append};
+pub(crate) use assembler::{Assembler, append_masked};
 pub use payload::Payload;
 pub use text::Text;
 

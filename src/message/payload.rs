@@ -31,6 +31,12 @@ enum Repr<'a> {
 impl<'a> Payload<'a> {
     /// The bytes for change, if nobody else can see them: always so for received payloads.
     pub fn as_mut(&mut self) -> Option<&mut [u8]> {
+        if let Repr::Shared(bytes) = &mut self.0 {
+            match core::mem::take(bytes).try_into_mut() {
+                Ok(unique) => self.0 = Repr::Unique(unique),
+                Err(shared) => *bytes = shared,
+            }
+        }
         match &mut self.0 {
             Repr::Borrowed(_) | Repr::Shared(_) => None,
             Repr::Lent(bytes) => Some(bytes),

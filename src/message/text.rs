@@ -5,7 +5,8 @@ use core::ops::Deref;
 use core::str::Utf8Error;
 
 use alloc::string::String;
-use bytes::{Bytes, BytesMut};
+use alloc::vec::Vec;
+use bytes::Bytes;
 
 use super::payload::Payload;
 use crate::mask::Mask;
@@ -141,15 +142,20 @@ impl fmt::Display for Text<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct TextBuffer {
     // INVARIANT: exactly the bytes that `validator` accepted since it was new.
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     validator: Validator,
 }
 
 impl TextBuffer {
     /// Unmasks and appends a piece.
-    pub(super) fn push(&mut self, piece: &[u8], mask: Option<Mask>) -> Result<(), InvalidUtf8> {
+    pub(super) fn push(
+        &mut self,
+        piece: &[u8],
+        mask: Option<Mask>,
+        limit: u64,
+    ) -> Result<(), InvalidUtf8> {
         let start = self.bytes.len();
-        super::assembler::append(&mut self.bytes, piece, mask);
+        super::assembler::append(&mut self.bytes, piece, mask, limit);
         // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the
         // message.
         let result = self

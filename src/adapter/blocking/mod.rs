@@ -46,6 +46,9 @@ use crate::{
     Message, Negotiated, Payload, Sender, State, Unsent,
 };
 
+#[cfg(feature = "deflate")]
+use crate::{Compress, Prepared};
+
 pub use stream::{BlockingIo, Stream, Untimed};
 
 /// Runs a future whose transport blocks. It is pending only when a wait was cut short, so it is
@@ -301,6 +304,30 @@ impl<S: Stream> WebSocket<S> {
         block_on(self.0.feed(message))
     }
 
+    /// As [`sockeye::WebSocket::send_with`](crate::WebSocket::send_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.send_with(message, compress))
+    }
+
+    /// As [`sockeye::WebSocket::send_prepared`](crate::WebSocket::send_prepared).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "deflate")]
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        block_on(self.0.send_prepared(message))
+    }
+
     /// As [`sockeye::WebSocket::try_feed`](crate::WebSocket::try_feed).
     ///
     /// # Errors
@@ -463,6 +490,30 @@ impl<S: Stream> SendHalf<S> {
     /// As there.
     pub fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
         block_on(self.0.feed(message))
+    }
+
+    /// As [`sockeye::WebSocket::send_with`](crate::WebSocket::send_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "deflate")]
+    pub fn send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.send_with(message, compress))
+    }
+
+    /// As [`sockeye::WebSocket::send_prepared`](crate::WebSocket::send_prepared).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "deflate")]
+    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
+        block_on(self.0.send_prepared(message))
     }
 
     /// As [`sockeye::WebSocket::try_feed`](crate::WebSocket::try_feed).

@@ -106,11 +106,6 @@ impl Deflater {
         self.shape
     }
 
-    /// Forgets a message whose fragments will not all be sent.
-    pub(crate) fn abandon(&mut self) {
-        self.release_codec();
-    }
-
     /// Gives the codec back, if no message is under way. The window is enough to go on.
     pub(crate) fn shrink(&mut self) {
         self.release_codec();

@@ -9,8 +9,10 @@ mod pool;
 mod window;
 
 pub(crate) use deflater::{Deflater, compress_alone};
-pub(crate) use inflater::{Inflater, InvalidDeflate};
-pub(crate) use pool::Shape;
+pub(crate) use inflater::Inflater;
+#[cfg(test)]
+use inflater::InvalidDeflate;
+pub(crate) use pool::{Shape, with_output, with_scratch};
 
 #[cfg(test)]
 mod tests;

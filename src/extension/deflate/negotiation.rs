@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 
 use crate::config::{Deflate, DeflateParams, MAX_WINDOW_BITS, MIN_WINDOW_BITS, Memory};
+use crate::extension::BadAnswer;
 use crate::extension::grammar::{Extension, Parameter};
 
 /// The extension's registered name.
@@ -135,15 +136,6 @@ fn agree(config: &Deflate, offer: &Listed) -> Option<(String, DeflateParams)> {
         answer += &format!("; client_max_window_bits={}", params.client_max_window_bits);
     }
     Some((answer, params))
-}
-
-/// The server's answer does not fit the offer of [`offer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadAnswer {
-    /// An extension that was not offered, or the offered one twice.
-    Unoffered,
-    /// A parameter that is wrong or missing.
-    Parameter,
 }
 
 /// What a client makes of the server's answer. `None`: the server declined.

@@ -12,7 +12,15 @@ use crate::config::MAX_WINDOW_BITS;
 /// seldom more than one a thread in use at a time.
 const MAX_SPARE: usize = 4;
 
+/// Space to inflate into before it is known where the bytes belong.
+const SCRATCH_SIZE: usize = 16 * 1024;
+
+/// A buffer that one large message made larger than this is not kept.
+const MAX_OUTPUT_KEPT: usize = 64 * 1024;
+
 std::thread_local! {
+    static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static INFLATERS: RefCell<Vec<Inflate>> = const { RefCell::new(Vec::new()) };
     static DEFLATERS: RefCell<Vec<(Shape, Deflate)>> = const { RefCell::new(Vec::new()) };
 }
@@ -74,4 +82,27 @@ pub(super) fn put_deflate(shape: Shape, mut deflate: Deflate) {
         deflate.reset();
         spare.push((shape, deflate));
     });
+}
+
+/// Lends the thread's scratch space.
+pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    // While a thread ends, or if it is lent already, there is a new one.
+    let mut scratch = SCRATCH
+        .try_with(|scratch| scratch.take())
+        .unwrap_or_default();
+    scratch.resize(SCRATCH_SIZE, 0);
+    let result = work(&mut scratch);
+    let _ended = SCRATCH.try_with(|kept| kept.replace(scratch));
+    result
+}
+
+/// Lends the thread's buffer for compressed messages, empty.
+pub(crate) fn with_output<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let mut output = OUTPUT.try_with(|output| output.take()).unwrap_or_default();
+    output.clear();
+    let result = work(&mut output);
+    if output.capacity() <= MAX_OUTPUT_KEPT {
+        let _ended = OUTPUT.try_with(|kept| kept.replace(output));
+    }
+    result
 }

@@ -60,10 +60,6 @@ impl Window {
         (oldest, newest)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;

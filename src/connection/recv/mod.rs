@@ -1,5 +1,8 @@
 //! The receiving half: frames in, events out.
 
+#[cfg(feature = "deflate")]
+mod inflate;
+
 use bytes::BytesMut;
 
 use super::event::{Event, Fragment};
@@ -31,6 +34,8 @@ pub struct Receiver {
     max_frame_size: u64,
     max_message_size: u64,
     delivery: Delivery,
+    #[cfg(feature = "deflate")]
+    inflation: Option<inflate::Inflation>,
     end: Option<End>,
 }
 
@@ -56,8 +61,12 @@ enum Control {
 #[derive(Debug)]
 struct Incoming {
     kind: Kind,
-    /// Payload bytes that its headers declared so far; at most `max_message_size`.
+    /// Payload bytes that its headers declared so far; at most `max_message_size` unless it is
+    /// compressed.
     size: u64,
+    /// Its payload goes through the inflater (RFC 7692 section 6).
+    #[cfg(feature = "deflate")]
+    compressed: bool,
     parts: Parts,
 }
 
@@ -89,6 +98,8 @@ impl Receiver {
             max_frame_size: config.limits().max_frame_size(),
             max_message_size: config.limits().max_message_size(),
             delivery: config.delivery(),
+            #[cfg(feature = "deflate")]
+            inflation: None,
             end: None,
         }
     }
@@ -130,6 +141,10 @@ impl Receiver {
 
     /// Gives back what a partial message holds; it will never be delivered.
     pub(super) fn release(&mut self) {
+        #[cfg(feature = "deflate")]
+        {
+            self.inflation = None;
+        }
         self.message = None;
         self.control = BytesMut::new();
     }
@@ -151,7 +166,7 @@ impl Receiver {
                 Frame::Data { fin } => self.data(fin, input)?,
                 Frame::Control(control) => self.control(control, input)?,
             };
-            if self.decoder.remaining() == 0 {
+            if self.decoder.remaining() == 0 && !self.has_more() {
                 self.frame = Frame::None;
             } else if event.is_none() {
                 // The frame goes on and the input is empty.
@@ -163,6 +178,16 @@ impl Receiver {
         }
     }
 
+    /// Whether the frame that was taken whole still has something to give.
+    #[inline]
+    fn has_more(&self) -> bool {
+        #[cfg(feature = "deflate")]
+        if let Some(inflation) = &self.inflation {
+            return inflation.has_more();
+        }
+        false
+    }
+
     /// Whether a frame is a whole message, and lies whole in the input. Most do.
     #[inline]
     fn whole_message(&self, header: &Header, input: &Input<'_>) -> Option<Kind> {
@@ -170,6 +195,7 @@ impl Receiver {
             && header.len <= input.len() as u64
             && header.len <= self.max_frame_size
             && header.len <= self.max_message_size
+            && header.rsv == 0
             && self.message.is_none()
             && self.delivery == Delivery::Messages;
         if !whole {
@@ -214,8 +240,22 @@ impl Receiver {
         if header.len > self.max_frame_size {
             return Err(CapacityError::FrameTooLarge.into());
         }
+        #[cfg(feature = "deflate")]
+        let compressed = match &self.message {
+            None => header.rsv & Header::RSV1 != 0,
+            Some(message) => message.compressed,
+        };
+        #[cfg(not(feature = "deflate"))]
+        let compressed = false;
+        let max_size = if compressed {
+            // What inflates to the limit may itself be larger: stored blocks have headers.
+            self.max_message_size
+                .saturating_add(self.max_message_size / 256 + 64)
+        } else {
+            self.max_message_size
+        };
         let size = match before.checked_add(header.len) {
-            Some(size) if size <= self.max_message_size => size,
+            Some(size) if size <= max_size => size,
             _ => return Err(CapacityError::MessageTooLarge.into()),
         };
         match (&mut self.message, kind) {
@@ -224,6 +264,8 @@ impl Receiver {
                 *none = Some(Incoming {
                     kind: kind.unwrap_or(Kind::Binary),
                     size,
+                    #[cfg(feature = "deflate")]
+                    compressed,
                     parts: Parts::None,
                 });
             }
@@ -233,6 +275,14 @@ impl Receiver {
 
     /// Takes what there is of a data frame's payload.
     fn data<'b>(&mut self, fin: bool, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+        #[cfg(feature = "deflate")]
+        if self
+            .message
+            .as_ref()
+            .is_some_and(|message| message.compressed)
+        {
+            return self.inflate(fin, input);
+        }
         match self.delivery {
             Delivery::Messages => self.assemble(fin, input),
             Delivery::Chunks => self.chunk(fin, input),
@@ -256,7 +306,7 @@ impl Receiver {
         };
         let (piece, mask) = self.decoder.payload_masked(input);
         assembler
-            .push(piece, mask)
+            .push(piece, mask, self.max_message_size)
             .map_err(|_| Error::InvalidUtf8)?;
         if self.decoder.remaining() > 0 || !fin {
             return Ok(None);

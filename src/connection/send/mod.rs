@@ -1,11 +1,23 @@
 //! The sending half: messages and obligations in, bytes out.
 
+mod data;
+#[cfg(feature = "deflate")]
+mod deflate;
+#[cfg(feature = "deflate")]
+mod prepared;
+
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+
+use data::{Outgoing, frame_header};
+#[cfg(feature = "deflate")]
+pub use deflate::Compress;
+#[cfg(feature = "deflate")]
+pub use prepared::Prepared;
 
 use super::event::Event;
 use super::state::{Closed, Closing, Initiator, State, Transport};
@@ -13,16 +25,10 @@ use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 use crate::config::Config;
 use crate::error::{Error, SendError, Timeout};
-use crate::frame::{Header, HeaderBytes, OpCode};
+use crate::frame::OpCode;
 use crate::mask::Mask;
-use crate::message::{Kind, Message, Payload, Unsent};
 use crate::random::MaskKeys;
 use crate::time::Instant;
-use crate::utf8::Validator;
-
-/// Payloads from this size stay where they are and become a segment of their own; smaller ones are
-/// copied next to their header. Below it a copy costs less than another entry in a vectored write.
-const CHAIN_MIN: usize = 4096;
 
 /// The payload limit of control frames (RFC 6455 section 5.5).
 const MAX_CONTROL_LEN: usize = 125;
@@ -40,15 +46,11 @@ pub struct Sender {
     queue: Queue,
     /// The message whose fragments are being sent.
     outgoing: Option<Outgoing>,
+    #[cfg(feature = "deflate")]
+    deflation: Option<deflate::Deflation>,
     closing: Closing,
     max_queued: usize,
     close_timeout: Option<Duration>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Outgoing {
-    kind: Kind,
-    validator: Validator,
 }
 
 impl Sender {
@@ -57,145 +59,11 @@ impl Sender {
             keys,
             queue: Queue::default(),
             outgoing: None,
+            #[cfg(feature = "deflate")]
+            deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
             close_timeout: config.timeouts().close(),
-        }
-    }
-
-    /// Queues a message as one frame; see [`Connection::send`](super::Connection::send).
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::send`](super::Connection::send).
-    #[inline]
-    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
-        self.check_send()?;
-        self.push_message(message.into());
-        Ok(())
-    }
-
-    /// Queues a message, or hands it back; see
-    /// [`Connection::try_send`](super::Connection::try_send).
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::send`](super::Connection::send).
-    pub fn try_send<'p>(
-        &mut self,
-        message: impl Into<Message<'p>>,
-    ) -> Result<(), Unsent<Message<'p>>> {
-        let message = message.into();
-        match self.check_send() {
-            Ok(()) => {
-                self.push_message(message);
-                Ok(())
-            }
-            Err(error) => Err(Unsent::new(error, message)),
-        }
-    }
-
-    #[inline]
-    fn push_message(&mut self, message: Message<'_>) {
-        let opcode = opcode_of(message.kind());
-        self.push_data(opcode, true, message.into_payload());
-    }
-
-    fn check_send(&self) -> Result<(), SendError> {
-        if self.state() != State::Open {
-            return Err(SendError::NotOpen);
-        }
-        if self.outgoing.is_some() {
-            return Err(SendError::MessageInProgress);
-        }
-        self.check_room()
-    }
-
-    /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit
-    /// and one message.
-    fn check_room(&self) -> Result<(), SendError> {
-        let queued = self.queue.data_len();
-        if queued > 0 && queued >= self.max_queued {
-            return Err(SendError::Full);
-        }
-        Ok(())
-    }
-
-    /// Queues a fragment; see [`Connection::send_fragment`](super::Connection::send_fragment).
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::send_fragment`](super::Connection::send_fragment).
-    pub fn send_fragment<'p>(
-        &mut self,
-        kind: Kind,
-        payload: impl Into<Payload<'p>>,
-        fin: bool,
-    ) -> Result<(), SendError> {
-        let payload = payload.into();
-        let outgoing = self.check_fragment(kind, &payload, fin)?;
-        let opcode = match self.outgoing {
-            Some(_) => OpCode::Continuation,
-            None => opcode_of(kind),
-        };
-        self.outgoing = (!fin).then_some(outgoing);
-        self.push_data(opcode, fin, payload);
-        Ok(())
-    }
-
-    fn check_fragment(&self, kind: Kind, payload: &[u8], fin: bool) -> Result<Outgoing, SendError> {
-        if self.state() != State::Open {
-            return Err(SendError::NotOpen);
-        }
-        let mut outgoing = self.outgoing.unwrap_or(Outgoing {
-            kind,
-            validator: Validator::new(),
-        });
-        if outgoing.kind != kind {
-            return Err(SendError::KindMismatch);
-        }
-        self.check_room()?;
-        if kind == Kind::Text {
-            // 6455-5.6-01: the message as a whole is UTF-8; fragments may split code points.
-            let validator = &mut outgoing.validator;
-            validator
-                .push(payload)
-                .map_err(|_| SendError::InvalidUtf8)?;
-            if fin {
-                validator.finish().map_err(|_| SendError::InvalidUtf8)?;
-            }
-        }
-        Ok(outgoing)
-    }
-
-    #[inline]
-    fn push_data(&mut self, opcode: OpCode, fin: bool, payload: Payload<'_>) {
-        // 6455-5.3-02: a fresh key for each frame.
-        let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let header = header(opcode, fin, key, payload.len());
-        if payload.len() >= CHAIN_MIN {
-            self.push_large(&header, key, payload);
-        } else {
-            self.queue
-                .push_frame(|buffer| append(buffer, &header, key, &payload));
-        }
-    }
-
-    /// Queues a frame without a copy where the payload allows it: a server shares it, a client
-    /// masks it in place if nobody else can see it.
-    fn push_large(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: Payload<'_>) {
-        let payload = match key {
-            None => payload.try_into_shared(),
-            Some(key) => payload.try_into_unique().map(|mut bytes| {
-                Mask::new(key).apply(&mut bytes);
-                bytes.freeze()
-            }),
-        };
-        match payload {
-            Ok(payload) => self.queue.push_chained(header, payload),
-            Err(payload) => self
-                .queue
-                .push_frame(|buffer| append(buffer, header, key, &payload)),
         }
     }
 
@@ -423,11 +291,6 @@ impl Sender {
         self.queue.len()
     }
 
-    /// Whether a message would be queued and not be refused as [`SendError::Full`].
-    pub fn has_room(&self) -> bool {
-        self.check_room().is_ok()
-    }
-
     /// How far the connection is.
     pub fn state(&self) -> State {
         if self.closing.eof && self.queue.is_empty() {
@@ -477,30 +340,6 @@ impl fmt::Debug for Sender {
     }
 }
 
-const fn opcode_of(kind: Kind) -> OpCode {
-    match kind {
-        Kind::Text => OpCode::Text,
-        Kind::Binary => OpCode::Binary,
-    }
-}
-
-#[inline]
-fn header(opcode: OpCode, fin: bool, key: Option<[u8; 4]>, len: usize) -> HeaderBytes {
-    let header = Header::new(opcode, len as u64).with_fin(fin);
-    match key {
-        Some(key) => header.with_mask(key).encode(),
-        None => header.encode(),
-    }
-}
-
-/// Appends a frame, masking on the way.
-#[inline]
-fn append(buffer: &mut BytesMut, header: &[u8], key: Option<[u8; 4]>, payload: &[u8]) {
-    buffer.reserve(header.len() + payload.len());
-    buffer.extend_from_slice(header);
-    crate::message::append(buffer, payload, key.map(Mask::new));
-}
-
 /// A control frame, encoded.
 struct ControlFrame {
     bytes: [u8; Self::MAX_LEN],
@@ -513,7 +352,7 @@ impl ControlFrame {
 
     /// Encodes up to 125 bytes; callers check that there are no more.
     fn new(opcode: OpCode, key: Option<[u8; 4]>, payload: &[u8]) -> Self {
-        let header = header(opcode, true, key, payload.len());
+        let header = frame_header(opcode, 0, true, key, payload.len());
         let mut bytes = [0; Self::MAX_LEN];
         let (to_header, rest) = bytes.split_at_mut(header.len());
         to_header.copy_from_slice(&header);

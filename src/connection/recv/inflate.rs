@@ -1,0 +1,285 @@
+//! Receiving compressed messages (RFC 7692 section 6.2).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use bytes::BytesMut;
+
+use super::{Incoming, Parts, Receiver};
+use crate::config::{Config, DeflateParams, Delivery, Memory};
+use crate::connection::event::{Event, Fragment};
+use crate::error::{CapacityError, Error};
+use crate::extension::deflate::{Inflater, with_scratch};
+use crate::frame::Rules;
+use crate::input::Input;
+use crate::message::{Assembler, Kind};
+use crate::utf8::Validator;
+
+/// With [`Delivery::Chunks`], so many compressed bytes are taken at a time: what they inflate to in
+/// excess of one piece waits as these few bytes.
+const TAKE: usize = 2048;
+
+/// Below this size a message may be compressed as much as it likes.
+const RATIO_FROM: u64 = 64 * 1024;
+
+/// What was agreed on for received messages, and the inflater once the first one came.
+#[derive(Debug)]
+pub(super) struct Inflation {
+    memory: Memory,
+    takeover: bool,
+    window_bits: u8,
+    max_ratio: Option<u32>,
+    active: Option<Box<Active>>,
+}
+
+#[derive(Debug)]
+struct Active {
+    inflater: Inflater,
+    /// Compressed bytes of the message that were taken.
+    taken: u64,
+    /// Bytes that they became; never more than the limit.
+    inflated: u64,
+    /// Compressed bytes that were taken and not inflated yet: with `Delivery::Chunks` only.
+    pending: Vec<u8>,
+    /// There is more to be had without further input.
+    more: bool,
+}
+
+impl Receiver {
+    /// Gets ready for compressed messages.
+    pub(in crate::connection) fn with_deflate(
+        mut self,
+        config: &Config,
+        rules: Rules,
+        params: DeflateParams,
+        is_server: bool,
+    ) -> Self {
+        let (no_takeover, window_bits) = if is_server {
+            (
+                params.client_no_context_takeover,
+                params.client_max_window_bits,
+            )
+        } else {
+            (
+                params.server_no_context_takeover,
+                params.server_max_window_bits,
+            )
+        };
+        self.decoder = crate::frame::Decoder::new(rules.with_rsv(crate::frame::Header::RSV1));
+        self.inflation = Some(Inflation {
+            memory: config
+                .deflate()
+                .map_or(Memory::Window, crate::config::Deflate::receive_memory),
+            takeover: !no_takeover,
+            window_bits,
+            max_ratio: config.limits().max_inflate_ratio(),
+            active: None,
+        });
+        self
+    }
+
+    /// Gives back what can be made anew.
+    pub(in crate::connection) fn shrink(&mut self) {
+        if let Some(active) = self
+            .inflation
+            .as_mut()
+            .and_then(|inflation| inflation.active.as_mut())
+        {
+            active.inflater.shrink();
+        }
+    }
+
+    /// Takes and inflates what there is of a data frame's payload.
+    pub(super) fn inflate<'b>(
+        &mut self,
+        fin: bool,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        match self.delivery {
+            Delivery::Messages => self.inflate_message(fin, input),
+            Delivery::Chunks => self.inflate_chunk(fin, input),
+        }
+    }
+
+    fn inflate_message<'b>(
+        &mut self,
+        fin: bool,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
+            return Ok(None);
+        };
+        let max_size = self.max_message_size;
+        let max_ratio = inflation.max_ratio;
+        let active = inflation.activate();
+        if matches!(message.parts, Parts::None) {
+            message.parts = Parts::Assembled(Assembler::new(message.kind));
+        }
+        let Parts::Assembled(assembler) = &mut message.parts else {
+            return Ok(None);
+        };
+        let piece = self.decoder.payload(input);
+        active.taken += piece.len() as u64;
+        let mut rest = &*piece;
+        with_scratch(|scratch| {
+            loop {
+                let plaintext = active.inflate(&mut rest, scratch, max_size, max_ratio)?;
+                // 7692-6.1-05: UTF-8 is asked of what was inflated.
+                assembler
+                    .push(plaintext, None, max_size)
+                    .map_err(|_| Error::InvalidUtf8)?;
+                if !active.more {
+                    return Ok::<(), Error>(());
+                }
+            }
+        })?;
+        if !fin || self.decoder.remaining() > 0 {
+            return Ok(None);
+        }
+        active.finish()?;
+        let parts = self.message.take().map(|message| message.parts);
+        let Some(Parts::Assembled(assembler)) = parts else {
+            return Ok(None);
+        };
+        let message = assembler.finish().map_err(|_| Error::InvalidUtf8)?;
+        Ok(Some(message.into()))
+    }
+
+    fn inflate_chunk<'b>(
+        &mut self,
+        fin: bool,
+        input: &mut Input<'_>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
+            return Ok(None);
+        };
+        let max_size = self.max_message_size;
+        let max_ratio = inflation.max_ratio;
+        let active = inflation.activate();
+        loop {
+            let mut pending = core::mem::take(&mut active.pending);
+            let plaintext = if active.more {
+                let mut rest = &*pending;
+                let plaintext = active.inflate_owned(&mut rest, max_size, max_ratio)?;
+                let consumed = pending.len() - rest.len();
+                pending.drain(..consumed);
+                active.pending = pending;
+                plaintext
+            } else {
+                let piece = self.decoder.payload_up_to(input, TAKE);
+                active.taken += piece.len() as u64;
+                let mut rest = &*piece;
+                let plaintext = active.inflate_owned(&mut rest, max_size, max_ratio)?;
+                active.pending = rest.to_vec();
+                plaintext
+            };
+            let last = fin && self.decoder.remaining() == 0 && !active.more;
+            if last {
+                active.finish()?;
+            }
+            if !plaintext.is_empty() || last {
+                let event = message.fragment(plaintext, last)?;
+                if last {
+                    self.message = None;
+                }
+                return Ok(Some(event));
+            }
+            if !active.more && (input.is_empty() || self.decoder.remaining() == 0) {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+impl Incoming {
+    /// The next piece of a message that is handed out as it comes.
+    fn fragment(&mut self, plaintext: BytesMut, last: bool) -> Result<Event<'static>, Error> {
+        let (first, mut validator) = match self.parts {
+            Parts::Chunks(validator) => (false, validator),
+            Parts::None | Parts::Assembled(_) => (true, Validator::new()),
+        };
+        if self.kind == Kind::Text {
+            validator.push(&plaintext).map_err(|_| Error::InvalidUtf8)?;
+            if last {
+                validator.finish().map_err(|_| Error::InvalidUtf8)?;
+            }
+        }
+        self.parts = Parts::Chunks(validator);
+        let fragment = Fragment::new(self.kind, plaintext.into(), first, last);
+        Ok(Event::Fragment(fragment))
+    }
+}
+
+impl Inflation {
+    pub(super) fn has_more(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.more)
+    }
+
+    /// The inflater. A connection that receives nothing compressed has none.
+    fn activate(&mut self) -> &mut Active {
+        self.active.get_or_insert_with(|| {
+            Box::new(Active {
+                inflater: Inflater::new(self.memory, self.takeover, self.window_bits),
+                taken: 0,
+                inflated: 0,
+                pending: Vec::new(),
+                more: false,
+            })
+        })
+    }
+}
+
+impl Active {
+    /// Inflates from the front of `input` into `scratch`, and counts as it goes: no byte beyond the
+    /// limit is kept.
+    fn inflate<'s>(
+        &mut self,
+        input: &mut &[u8],
+        scratch: &'s mut [u8],
+        max_size: u64,
+        max_ratio: Option<u32>,
+    ) -> Result<&'s [u8], Error> {
+        // One byte more than allowed is enough to know.
+        let left = max_size.saturating_sub(self.inflated).saturating_add(1);
+        let room = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(scratch.len());
+        let room = scratch.get_mut(..room).unwrap_or_default();
+        let count = self
+            .inflater
+            .inflate(input, room)
+            .map_err(|_| Error::InvalidDeflate)?;
+        self.more = !input.is_empty() || count == room.len();
+        self.inflated += count as u64;
+        if self.inflated > max_size {
+            return Err(CapacityError::MessageTooLarge.into());
+        }
+        if let Some(ratio) = max_ratio {
+            let allowed = self.taken.saturating_mul(u64::from(ratio)).max(RATIO_FROM);
+            if self.inflated > allowed {
+                return Err(CapacityError::RatioTooHigh.into());
+            }
+        }
+        Ok(room.get(..count).unwrap_or_default())
+    }
+
+    fn inflate_owned(
+        &mut self,
+        input: &mut &[u8],
+        max_size: u64,
+        max_ratio: Option<u32>,
+    ) -> Result<BytesMut, Error> {
+        with_scratch(|scratch| {
+            self.inflate(input, scratch, max_size, max_ratio)
+                .map(BytesMut::from)
+        })
+    }
+
+    /// Ends a message.
+    fn finish(&mut self) -> Result<(), Error> {
+        self.taken = 0;
+        self.inflated = 0;
+        self.pending = Vec::new();
+        self.inflater.finish().map_err(|_| Error::InvalidDeflate)
+    }
+}

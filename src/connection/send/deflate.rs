@@ -1,0 +1,204 @@
+//! Sending compressed messages (RFC 7692 section 6.1).
+
+use alloc::boxed::Box;
+
+use super::Sender;
+use super::data::{Outgoing, opcode_of};
+use crate::config::{self, Config, DeflateParams, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+use crate::error::SendError;
+use crate::extension::deflate::{Deflater, with_output};
+use crate::frame::Header;
+use crate::message::{Kind, Message, Payload};
+
+/// Whether a message is compressed, if permessage-deflate was agreed on; without it, nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compress {
+    /// If it has at least [`Deflate::threshold`](crate::Deflate::threshold) bytes and becomes
+    /// smaller.
+    #[default]
+    Auto,
+    /// In any case, even if that makes it larger.
+    Always,
+    /// Not: for what is compressed already, and for secrets next to what somebody else chose
+    /// (RFC 7692 section 8).
+    Never,
+}
+
+/// What was agreed on for sent messages, and the compressor once there was a message for it.
+#[derive(Debug)]
+pub(super) struct Deflation {
+    config: config::Deflate,
+    takeover: bool,
+    window_bits: u8,
+    deflater: Option<Box<Deflater>>,
+}
+
+impl Sender {
+    /// Gets ready to compress, if zlib can keep to the window that was agreed on.
+    pub(in crate::connection) fn with_deflate(
+        mut self,
+        config: &Config,
+        params: DeflateParams,
+    ) -> Self {
+        let default = || match self.keys {
+            None => config::Deflate::server(),
+            Some(_) => config::Deflate::client(),
+        };
+        let config = config.deflate().cloned().unwrap_or_else(default);
+        let (no_takeover, window_bits) = match self.keys {
+            None => (
+                params.server_no_context_takeover,
+                params.server_max_window_bits,
+            ),
+            Some(_) => (
+                params.client_no_context_takeover,
+                params.client_max_window_bits,
+            ),
+        };
+        let window_bits = window_bits
+            .min(MAX_WINDOW_BITS)
+            .min(config.send_window_bits());
+        // 7692-7.2.1-13: with 8 bits agreed on, messages go as they are.
+        if window_bits >= MIN_WINDOW_BITS {
+            self.deflation = Some(Deflation {
+                takeover: !no_takeover && config.send_memory() != config::Memory::NoTakeover,
+                window_bits,
+                deflater: None,
+                config,
+            });
+        }
+        self
+    }
+
+    /// Gives back what can be made anew.
+    pub(in crate::connection) fn shrink(&mut self) {
+        if self.outgoing.is_none() {
+            if let Some(deflater) = self
+                .deflation
+                .as_mut()
+                .and_then(|deflation| deflation.deflater.as_mut())
+            {
+                deflater.shrink();
+            }
+        }
+    }
+
+    /// Queues a message, compressed or not; see
+    /// [`Connection::send_with`](crate::Connection::send_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`](crate::Connection::send).
+    pub fn send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        self.check_send()?;
+        let message = message.into();
+        if !self.push_compressed(&message, compress) {
+            self.push_plain(message);
+        }
+        Ok(())
+    }
+
+    /// Queues a fragment of a message that is compressed or not, as its first fragment says; see
+    /// [`Connection::send_fragment_with`](crate::Connection::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send_fragment`](crate::Connection::send_fragment).
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+        compress: Compress,
+    ) -> Result<(), SendError> {
+        let payload = payload.into();
+        let outgoing = self.check_fragment(kind, &payload, fin)?;
+        if !self.push_compressed_fragment(outgoing, &payload, fin, compress) {
+            let opcode = self.next_opcode(kind);
+            self.outgoing = (!fin).then_some(outgoing);
+            self.push_data(opcode, 0, fin, payload);
+        }
+        Ok(())
+    }
+
+    /// Queues a message compressed. `false` if it is better sent as it is.
+    pub(super) fn push_compressed(&mut self, message: &Message<'_>, compress: Compress) -> bool {
+        let Some(deflation) = &self.deflation else {
+            return false;
+        };
+        let plaintext = message.as_bytes();
+        if !deflation.wants(plaintext.len(), compress) {
+            return false;
+        }
+        let may_skip = compress != Compress::Always;
+        with_output(|output| {
+            let is_smaller = self
+                .deflater()
+                .is_some_and(|deflater| deflater.message(plaintext, may_skip, output));
+            if is_smaller {
+                let opcode = opcode_of(message.kind());
+                let payload = Payload::from(output.as_slice());
+                // 7692-6.1-01, 7692-6.1-03
+                self.push_data(opcode, Header::RSV1, true, payload);
+            }
+            is_smaller
+        })
+    }
+
+    /// Queues a fragment compressed. `false` if the message is sent as it is.
+    pub(super) fn push_compressed_fragment(
+        &mut self,
+        mut outgoing: Outgoing,
+        plaintext: &[u8],
+        fin: bool,
+        compress: Compress,
+    ) -> bool {
+        let Some(deflation) = &self.deflation else {
+            return false;
+        };
+        let first = self.outgoing.is_none();
+        if first {
+            outgoing.compressed = deflation.wants(plaintext.len(), compress);
+        }
+        if !outgoing.compressed {
+            return false;
+        }
+        with_output(|output| {
+            if let Some(deflater) = self.deflater() {
+                deflater.fragment(plaintext, fin, output);
+            }
+            let opcode = self.next_opcode(outgoing.kind());
+            let rsv = if first { Header::RSV1 } else { 0 };
+            self.outgoing = (!fin).then_some(outgoing);
+            self.push_data(opcode, rsv, fin, Payload::from(output.as_slice()));
+        });
+        true
+    }
+
+    /// The compressor's settings, and the compressor.
+    pub(super) fn deflater(&mut self) -> Option<&mut Deflater> {
+        self.deflation.as_mut().map(Deflation::activate)
+    }
+}
+
+impl Deflation {
+    fn wants(&self, len: usize, compress: Compress) -> bool {
+        match compress {
+            Compress::Auto => len >= self.config.threshold(),
+            Compress::Always => true,
+            Compress::Never => false,
+        }
+    }
+
+    /// The compressor. A connection that sends nothing compressed has none.
+    fn activate(&mut self) -> &mut Deflater {
+        self.deflater.get_or_insert_with(|| {
+            Box::new(Deflater::new(&self.config, self.takeover, self.window_bits))
+        })
+    }
+}
