@@ -2,6 +2,7 @@
 # Runs the Autobahn test suite against the examples `echo_server` and `autobahn_client`.
 #
 #   autobahn/run.sh server|client|all [--adapter tokio|blocking|futures] [--cases "1.*,2.*"]
+#                   [--deflate retained|window|nothing]
 #
 # Exits with 0 only when every case that was asked for ran and is OK (or one of the suite's own
 # informational cases). Reports: autobahn/reports/<role>-<adapter>/index.html.
@@ -15,9 +16,9 @@
 #   ROLE_TIMEOUT             seconds that one role may take (default 900)
 set -euo pipefail
 
-# What is implemented now. Sections 12 and 13 test permessage-deflate: they join this list together
-# with compression itself.
 DEFAULT_CASES="1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*"
+# Sections 12 and 13 test permessage-deflate, for a quarter of an hour: they are run with --deflate.
+DEFLATE_CASES="12.*,13.*"
 
 SUITE="autobahntestsuite==0.8.2"
 VIRTUALENV="virtualenv==20.15.1" # the last one that makes environments for Python 2.7
@@ -28,7 +29,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/../tests/harness.sh"
 
 usage() {
-    die "usage: autobahn/run.sh server|client|all [--adapter tokio|blocking|futures] [--cases \"1.*,2.*\"]"
+    die "usage: autobahn/run.sh server|client|all [--adapter tokio|blocking|futures] [--cases \"1.*,2.*\"] [--deflate retained|window|nothing]"
 }
 
 # ---- the suite ------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ report() {
 run_server() {
     local port server suite=0 log=$scratch/wstest.log
     port=$(free_port)
-    spawn "$scratch/server.log" "${endpoint[@]}" --addr "127.0.0.1:$port" --adapter "$adapter"
+    spawn "$scratch/server.log" "${endpoint[@]}" --addr "127.0.0.1:$port" --adapter "$adapter" "${extra[@]}"
     server=$spawned
     wait_port "$port" "$server" "$scratch/server.log"
     set_recorder_up "$port" server
@@ -166,7 +167,7 @@ run_client() {
     wait_port "$port" "$suite" "$log"
     set_recorder_up "$port" client
     attend "${ROLE_TIMEOUT:-900}" "${endpoint[@]}" --url "ws://127.0.0.1:$front" --adapter "$adapter" \
-        --agent "sockeye-$adapter" >"$scratch/client.log" 2>&1 || client=$?
+        --agent "sockeye-$adapter" "${extra[@]}" >"$scratch/client.log" 2>&1 || client=$?
     stop "$suite"
     if [ "$client" -ne 0 ]; then
         tail -n 20 "$scratch/client.log" >&2
@@ -179,15 +180,20 @@ run_client() {
 # ---- the command line -----------------------------------------------------------------------------
 
 adapter=tokio
-cases=$DEFAULT_CASES
+cases=
+extra=()
 roles=()
 while [ $# -gt 0 ]; do
     case $1 in
     server | client) roles=("$1") ;;
     all) roles=(server client) ;;
-    --adapter | --cases)
+    --adapter | --cases | --deflate)
         [ $# -ge 2 ] || usage
-        case $1 in --adapter) adapter=$2 ;; --cases) cases=$2 ;; esac
+        case $1 in
+        --adapter) adapter=$2 ;;
+        --cases) cases=$2 ;;
+        --deflate) extra=(--deflate "$2") ;;
+        esac
         shift
         ;;
     *) usage ;;
@@ -196,6 +202,10 @@ while [ $# -gt 0 ]; do
 done
 [ ${#roles[@]} -gt 0 ] || usage
 case $adapter in tokio | blocking | futures) ;; *) usage ;; esac
+if [ -z "$cases" ]; then
+    cases=$DEFAULT_CASES
+    [ ${#extra[@]} -eq 0 ] || cases=$cases,$DEFLATE_CASES
+fi
 
 set_suite_up
 failed=0

@@ -8,10 +8,12 @@
 #![expect(clippy::print_stdout, reason = "a program that tells what it does")]
 
 use std::error::Error;
-use std::net::TcpStream;
 
 use clap::{Parser, ValueEnum};
-use sockeye::{Event, ReadIo, Sender, SocketError, WebSocket, WriteIo, blocking};
+use sockeye::handshake::ClientRequest;
+use sockeye::{
+    Config, Deflate, Event, Memory, ReadIo, Sender, SocketError, WebSocket, WriteIo, blocking,
+};
 
 /// Runs the cases of Autobahn's fuzzing server.
 #[derive(Parser)]
@@ -25,6 +27,32 @@ struct Options {
     /// The name in the report.
     #[arg(long, default_value = "sockeye")]
     agent: String,
+    /// Offer to compress, and keep this between messages.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "retained")]
+    deflate: Option<Keep>,
+}
+
+impl Options {
+    fn config(&self) -> Config {
+        Config::new().with_deflate(self.deflate.map(|keep| {
+            let memory = match keep {
+                Keep::Retained => Memory::Retained,
+                Keep::Window => Memory::Window,
+                Keep::Nothing => Memory::NoTakeover,
+            };
+            Deflate::client()
+                .with_send_memory(memory)
+                .with_receive_memory(memory)
+        }))
+    }
+}
+
+/// What a connection keeps between compressed messages.
+#[derive(Clone, Copy, ValueEnum)]
+enum Keep {
+    Retained,
+    Window,
+    Nothing,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -37,8 +65,8 @@ enum Adapter {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let url = options.url.trim_end_matches('/');
-    let agent = &options.agent;
-    let count = match run(options.adapter, &format!("{url}/getCaseCount"))? {
+    let (agent, config) = (&options.agent, &options.config());
+    let count = match run(options.adapter, config, &format!("{url}/getCaseCount"))? {
         Some(text) => text.parse::<u32>()?,
         None => return Err("the server did not tell how many cases there are".into()),
     };
@@ -48,6 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // to write.
         if let Err(error) = run(
             options.adapter,
+            config,
             &format!("{url}/runCase?case={case}&agent={agent}"),
         ) {
             println!("  {error}");
@@ -55,26 +84,31 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     run(
         options.adapter,
+        config,
         &format!("{url}/updateReports?agent={agent}"),
     )?;
     Ok(())
 }
 
 /// Echoes until the connection ends, and gives back the first text.
-fn run(adapter: Adapter, url: &str) -> Result<Option<String>, SocketError> {
+fn run(adapter: Adapter, config: &Config, url: &str) -> Result<Option<String>, SocketError> {
+    let request = ClientRequest::new(url)?;
     match adapter {
-        Adapter::Tokio => run_tokio(url),
-        Adapter::Blocking => run_blocking(url),
+        Adapter::Tokio => run_tokio(&request, config),
+        Adapter::Blocking => run_blocking(&request, config),
         Adapter::Futures => smol::block_on(async {
-            let mut ws = sockeye::futures::connect(url).await?;
+            let (mut ws, _) = sockeye::futures::connect_with(&request, config).await?;
             echo_all(&mut ws).await
         }),
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run_tokio(url: &str) -> Result<Option<String>, SocketError> {
-    let mut ws = sockeye::tokio::connect(url).await?;
+async fn run_tokio(
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<Option<String>, SocketError> {
+    let (mut ws, _) = sockeye::tokio::connect_with(request, config).await?;
     echo_all(&mut ws).await
 }
 
@@ -91,8 +125,8 @@ async fn echo_all<I: ReadIo + WriteIo>(
     Ok(first)
 }
 
-fn run_blocking(url: &str) -> Result<Option<String>, SocketError> {
-    let mut ws: blocking::WebSocket<TcpStream> = blocking::connect(url)?;
+fn run_blocking(request: &ClientRequest, config: &Config) -> Result<Option<String>, SocketError> {
+    let (mut ws, _) = blocking::connect_with(request, config)?;
     let mut first = None;
     while let Some(sent) = ws.recv_with(|event, sender| echo(event, sender, &mut first))? {
         sent?;

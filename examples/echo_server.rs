@@ -20,7 +20,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use sockeye::handshake::{Acceptance, Refusal, Request};
 use sockeye::{
-    CloseCode, Config, Event, ReadIo, Sender, SocketError, WebSocket, WriteIo, blocking,
+    CloseCode, Config, Deflate, Event, Memory, ReadIo, Sender, SocketError, WebSocket, WriteIo,
+    blocking,
 };
 
 /// What a browser gets for a plain request.
@@ -35,6 +36,32 @@ struct Options {
     /// What the connections run on.
     #[arg(long, value_enum, default_value_t = Adapter::Tokio)]
     adapter: Adapter,
+    /// Agree to compress, and keep this between messages.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "window")]
+    deflate: Option<Keep>,
+}
+
+impl Options {
+    fn config(&self) -> Config {
+        Config::new().with_deflate(self.deflate.map(|keep| {
+            let memory = match keep {
+                Keep::Retained => Memory::Retained,
+                Keep::Window => Memory::Window,
+                Keep::Nothing => Memory::NoTakeover,
+            };
+            Deflate::server()
+                .with_send_memory(memory)
+                .with_receive_memory(memory)
+        }))
+    }
+}
+
+/// What a connection keeps between compressed messages.
+#[derive(Clone, Copy, ValueEnum)]
+enum Keep {
+    Retained,
+    Window,
+    Nothing,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -50,9 +77,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let addr = listener.local_addr()?;
     println!("listening on ws://{addr}, page at http://{addr}/");
     match options.adapter {
-        Adapter::Tokio => run_tokio(listener),
-        Adapter::Blocking => run_blocking(listener),
-        Adapter::Futures => run_futures(listener),
+        Adapter::Tokio => run_tokio(listener, options.config()),
+        Adapter::Blocking => run_blocking(listener, options.config()),
+        Adapter::Futures => run_futures(listener, options.config()),
     }
 }
 
@@ -95,7 +122,7 @@ fn report(peer: SocketAddr, result: Result<(), SocketError>) {
 
 // --- tokio: a task a connection; a watch channel tells them to close ---
 
-fn run_tokio(listener: TcpListener) -> Result<(), Box<dyn Error>> {
+fn run_tokio(listener: TcpListener, config: Config) -> Result<(), Box<dyn Error>> {
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
@@ -112,8 +139,8 @@ fn run_tokio(listener: TcpListener) -> Result<(), Box<dyn Error>> {
                 Some(_ended) = connections.join_next() => {}
                 accepted = listener.accept() => {
                     let Ok((stream, peer)) = accepted else { continue };
-                    let stopped = stopped.clone();
-                    connections.spawn(async move { report(peer, serve_tokio(stream, stopped).await) });
+                    let (config, stopped) = (config.clone(), stopped.clone());
+                    connections.spawn(async move { report(peer, serve_tokio(stream, config, stopped).await) });
                 }
             }
         }
@@ -124,10 +151,11 @@ fn run_tokio(listener: TcpListener) -> Result<(), Box<dyn Error>> {
 
 async fn serve_tokio(
     stream: tokio::net::TcpStream,
+    config: Config,
     mut stopped: tokio::sync::watch::Receiver<bool>,
 ) -> Result<(), SocketError> {
     stream.set_nodelay(true)?;
-    let upgrade = sockeye::tokio::receive_any(stream, &Config::new()).await?;
+    let upgrade = sockeye::tokio::receive_any(stream, &config).await?;
     if !upgrade.request().is_upgrade() {
         let refusal = answer_plain(upgrade.request());
         return upgrade.reject(refusal).await;
@@ -156,7 +184,7 @@ async fn echo_all<I: ReadIo + WriteIo>(ws: &mut WebSocket<I>) -> Result<(), Sock
 
 // --- futures: the same on smol ---
 
-fn run_futures(listener: TcpListener) -> Result<(), Box<dyn Error>> {
+fn run_futures(listener: TcpListener, config: Config) -> Result<(), Box<dyn Error>> {
     let (stop, stopped) = smol::channel::bounded::<()>(1);
     on_interrupt(move || {
         // Every receiver sees the end of the channel.
@@ -177,10 +205,10 @@ fn run_futures(listener: TcpListener) -> Result<(), Box<dyn Error>> {
             let Ok((stream, peer)) = accepted else {
                 continue;
             };
-            let stopped = stopped.clone();
+            let (config, stopped) = (config.clone(), stopped.clone());
             connections.retain(|task: &smol::Task<()>| !task.is_finished());
             connections.push(smol::spawn(async move {
-                report(peer, serve_futures(stream, stopped).await);
+                report(peer, serve_futures(stream, config, stopped).await);
             }));
         }
         for connection in connections {
@@ -192,10 +220,11 @@ fn run_futures(listener: TcpListener) -> Result<(), Box<dyn Error>> {
 
 async fn serve_futures(
     stream: smol::net::TcpStream,
+    config: Config,
     stopped: smol::channel::Receiver<()>,
 ) -> Result<(), SocketError> {
     stream.set_nodelay(true)?;
-    let upgrade = sockeye::futures::receive_any(stream, &Config::new()).await?;
+    let upgrade = sockeye::futures::receive_any(stream, &config).await?;
     if !upgrade.request().is_upgrade() {
         let refusal = answer_plain(upgrade.request());
         return upgrade.reject(refusal).await;
@@ -218,7 +247,7 @@ async fn serve_futures(
 
 type Senders = Arc<Mutex<HashMap<SocketAddr, Arc<Mutex<blocking::SendHalf<TcpStream>>>>>>;
 
-fn run_blocking(listener: TcpListener) -> Result<(), Box<dyn Error>> {
+fn run_blocking(listener: TcpListener, config: Config) -> Result<(), Box<dyn Error>> {
     let senders = Senders::default();
     let open = Arc::clone(&senders);
     on_interrupt(move || {
@@ -238,10 +267,10 @@ fn run_blocking(listener: TcpListener) -> Result<(), Box<dyn Error>> {
     })?;
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };
-        let senders = Arc::clone(&senders);
+        let (config, senders) = (config.clone(), Arc::clone(&senders));
         thread::spawn(move || {
             if let Ok(peer) = stream.peer_addr() {
-                report(peer, serve_blocking(stream, peer, &senders));
+                report(peer, serve_blocking(stream, peer, &config, &senders));
                 lock(&senders).remove(&peer);
             }
         });
@@ -252,10 +281,11 @@ fn run_blocking(listener: TcpListener) -> Result<(), Box<dyn Error>> {
 fn serve_blocking(
     stream: TcpStream,
     peer: SocketAddr,
+    config: &Config,
     senders: &Senders,
 ) -> Result<(), SocketError> {
     stream.set_nodelay(true)?;
-    let upgrade = blocking::Upgrade::receive_any(stream, &Config::new())?;
+    let upgrade = blocking::Upgrade::receive_any(stream, config)?;
     if !upgrade.request().is_upgrade() {
         let refusal = answer_plain(upgrade.request());
         return upgrade.reject(refusal);
