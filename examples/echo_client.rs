@@ -17,10 +17,11 @@ use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, ValueEnum, value_parser};
 use sockeye::handshake::ClientRequest;
 use sockeye::{
-    CloseCode, Closed, Config, Event, Limits, Message, ReadIo, WebSocket, WriteIo, blocking,
+    CloseCode, Closed, Config, Deflate, Event, Limits, Memory, Message, ReadIo, WebSocket, WriteIo,
+    blocking,
 };
 
 /// Sends messages to a WebSocket echo server and checks the echoes.
@@ -39,14 +40,50 @@ struct Options {
     #[arg(long, default_value_t = 128)]
     size: usize,
     /// Send text, which is the default.
-    #[arg(long, conflicts_with = "binary")]
+    #[arg(long, conflicts_with_all = ["binary", "json"])]
     text: bool,
     /// Send binary messages.
     #[arg(long)]
     binary: bool,
+    /// Send text that compresses like the events of an application: JSON objects of many lengths.
+    #[arg(long, conflicts_with_all = ["binary", "size"])]
+    json: bool,
     /// How many messages may be under way at a time.
     #[arg(long, default_value = "1")]
     pipeline: NonZeroUsize,
+    /// Insist on compression, and keep this between messages.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "retained")]
+    deflate: Option<Keep>,
+    /// The largest window to compress with.
+    #[arg(long, requires = "deflate", default_value_t = 15, value_parser = value_parser!(u8).range(9..=15))]
+    send_window_bits: u8,
+    /// The largest window that the server may compress with.
+    #[arg(long, requires = "deflate", default_value_t = 15, value_parser = value_parser!(u8).range(9..=15))]
+    receive_window_bits: u8,
+}
+
+impl Options {
+    fn deflate(&self) -> Option<Deflate> {
+        let memory = match self.deflate? {
+            Keep::Retained => Memory::Retained,
+            Keep::Window => Memory::Window,
+            Keep::Nothing => Memory::NoTakeover,
+        };
+        let deflate = Deflate::client()
+            .with_send_memory(memory)
+            .with_receive_memory(memory)
+            .with_send_window_bits(self.send_window_bits)
+            .with_receive_window_bits(self.receive_window_bits);
+        Some(deflate.with_required(true))
+    }
+}
+
+/// What the connection keeps between compressed messages.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Keep {
+    Retained,
+    Window,
+    Nothing,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,8 +109,9 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     // whole.
     let limits = Limits::new();
     let size = limits.max_message_size().max(u64::try_from(options.size)?);
-    let config =
-        Config::new().with_limits(limits.with_max_frame_size(size).with_max_message_size(size));
+    let config = Config::new()
+        .with_limits(limits.with_max_frame_size(size).with_max_message_size(size))
+        .with_deflate(options.deflate());
 
     let mut run = Run::new(options);
     let closed = match options.adapter {
@@ -135,13 +173,82 @@ fn drive_blocking(
     Ok(ws.close(CloseCode::NORMAL, "done")?)
 }
 
+/// The messages, which repeat only after so many that echoes cannot change places.
+enum Content {
+    /// Each message is a window of `size` bytes into the pattern, one byte further on than the one
+    /// before.
+    Pattern {
+        pattern: String,
+        size: usize,
+        binary: bool,
+    },
+    Json(Vec<String>),
+}
+
+impl Content {
+    const PATTERNS: usize = 95;
+    const OBJECTS: usize = 400;
+
+    fn new(options: &Options) -> Self {
+        if options.json {
+            return Self::Json((0..Self::OBJECTS).map(object).collect());
+        }
+        let printable = (' '..='~').cycle();
+        Self::Pattern {
+            pattern: printable.take(options.size + Self::PATTERNS).collect(),
+            size: options.size,
+            binary: options.binary,
+        }
+    }
+
+    fn message(&self, number: usize) -> Message<'_> {
+        match self {
+            Self::Pattern {
+                pattern,
+                size,
+                binary,
+            } => {
+                let start = number % Self::PATTERNS;
+                let text = pattern.get(start..start + size).unwrap_or_default();
+                match binary {
+                    true => text.as_bytes().into(),
+                    false => text.into(),
+                }
+            }
+            Self::Json(objects) => {
+                let object = objects.get(number % Self::OBJECTS);
+                object.map_or("", String::as_str).into()
+            }
+        }
+    }
+}
+
+/// Mostly 100 to 200 bytes; every 25th has more than 6000, every tenth is too short to be
+/// compressed.
+fn object(number: usize) -> String {
+    if number % 10 == 9 {
+        return format!("{{\"ping\":{number}}}");
+    }
+    let words = ["Grüße", "salmon", "鮭", "river", "🐟", "upstream", "again"];
+    let length = if number % 25 == 24 {
+        800
+    } else {
+        3 + number % 9
+    };
+    let text: Vec<_> = (0..length)
+        .filter_map(|at| words.get((number * 31 + at * at) % words.len()).copied())
+        .collect();
+    format!(
+        "{{\"id\":{number},\"user\":\"user-{}\",\"room\":\"lobby\",\"at\":{},\"text\":\"{}\"}}",
+        number * 7 % 13,
+        1_700_000_000 + number * 977,
+        text.join(" "),
+    )
+}
+
 /// What was sent, what came back, and when.
 struct Run {
-    /// Each message is a window into this, one byte further on than the one before, so that echoes
-    /// cannot change places.
-    pattern: String,
-    size: usize,
-    binary: bool,
+    content: Content,
     count: usize,
     pipeline: usize,
     /// When the first message was sent.
@@ -149,25 +256,23 @@ struct Run {
     /// When the messages under way were sent, oldest first.
     sent_at: VecDeque<Instant>,
     round_trips: Vec<Duration>,
+    /// All that came back.
+    bytes: usize,
 }
 
 impl Run {
-    /// After so many messages the pattern repeats.
-    const PERIOD: usize = 95;
     /// More than this need not wait in the connection, whatever the pipeline allows.
     const MAX_QUEUED: usize = 256 * 1024;
 
     fn new(options: &Options) -> Self {
-        let printable = (' '..='~').cycle();
         Self {
-            pattern: printable.take(options.size + Self::PERIOD).collect(),
-            size: options.size,
-            binary: options.binary,
+            content: Content::new(options),
             count: options.count,
             pipeline: options.pipeline.get(),
             started: None,
             sent_at: VecDeque::new(),
             round_trips: Vec::new(),
+            bytes: 0,
         }
     }
 
@@ -177,16 +282,6 @@ impl Run {
 
     fn is_done(&self) -> bool {
         self.received() == self.count
-    }
-
-    fn message(&self, number: usize) -> Message<'_> {
-        let start = number % Self::PERIOD;
-        let text = self.pattern.get(start..start + self.size);
-        let text = text.unwrap_or_default();
-        match self.binary {
-            true => text.as_bytes().into(),
-            false => text.into(),
-        }
     }
 
     /// The next message, if it may be sent now.
@@ -199,7 +294,7 @@ impl Run {
         let now = Instant::now();
         self.started.get_or_insert(now);
         self.sent_at.push_back(now);
-        Some(self.message(number))
+        Some(self.content.message(number))
     }
 
     /// Compares an echo with what was sent. Pings and pongs are no echoes.
@@ -220,7 +315,7 @@ impl Run {
         let Some(sent_at) = self.sent_at.pop_front() else {
             return Err(format!("{} bytes came that were not sent", echo.len()));
         };
-        if echo != self.message(number) {
+        if echo != self.content.message(number) {
             return Err(format!(
                 "the echo of message {number} differs: {} bytes of {:?}",
                 echo.len(),
@@ -228,6 +323,7 @@ impl Run {
             ));
         }
         self.round_trips.push(sent_at.elapsed());
+        self.bytes += echo.len();
         Ok(())
     }
 
@@ -235,11 +331,11 @@ impl Run {
         let elapsed = self.started.map_or(Duration::ZERO, |at| at.elapsed());
         let seconds = elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
         let per_second = self.received() as f64 / seconds;
-        let mib_per_second = per_second * self.size as f64 / f64::from(1 << 20);
+        let mib_per_second = self.bytes as f64 / seconds / f64::from(1 << 20);
         println!(
             "{} echoes of {} bytes in {elapsed:.2?}: {per_second:.0} messages/s, {mib_per_second:.1} MiB/s each way",
             self.received(),
-            self.size,
+            self.bytes / self.received().max(1),
         );
         self.round_trips.sort_unstable();
         let last = self.received().saturating_sub(1);
