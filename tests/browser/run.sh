@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Opens the page of `echo_server` in headless Chromium and uses it: connects, sends, looks at the
-# echoes, closes, and sees the server end.
+# echoes, closes, and sees the server end. Then it talks to three servers that compress.
 #
 #   tests/browser/run.sh [--adapter tokio|blocking|futures]
 #
@@ -24,10 +24,21 @@ chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || com
 install_node_packages "$here/../interop"
 
 endpoint echo_server "${SERVER_CMD:-}"
-port=$(free_port)
-spawn "$scratch/server.log" "${endpoint[@]}" --addr "127.0.0.1:$port" --adapter "$adapter"
-server=$spawned
-wait_port "$port" "$server" "$scratch/server.log"
+
+# start_server [OPTION..]: sets `port` and `server`.
+start_server() {
+    port=$(free_port)
+    spawn "$scratch/server-$port.log" "${endpoint[@]}" --addr "127.0.0.1:$port" --adapter "$adapter" "$@"
+    server=$spawned
+    wait_port "$port" "$server" "$scratch/server-$port.log"
+}
+
+compressing=()
+for keep in retained window nothing; do
+    start_server --deflate "$keep"
+    compressing+=("$keep" "http://127.0.0.1:$port/")
+done
+start_server
 
 # Chromium writes the port that it chose into its profile folder.
 spawn "$scratch/chromium.log" "$chromium" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
@@ -46,4 +57,8 @@ if ! [ -s "$chosen" ]; then
 fi
 
 echo "$adapter, $("$chromium" --version 2>/dev/null | head -n 1):"
-attend 120 node "$here/echo.mjs" "$(head -n 1 "$chosen")" "http://127.0.0.1:$port/" "$server"
+failed=0
+devtools=$(head -n 1 "$chosen")
+attend 120 node "$here/echo.mjs" "$devtools" "http://127.0.0.1:$port/" "$server" || failed=1
+attend 120 node "$here/deflate.mjs" "$devtools" "${compressing[@]}" || failed=1
+exit "$failed"
