@@ -5,7 +5,8 @@
 #                   [--deflate retained|window|nothing]
 #
 # Exits with 0 only when every case that was asked for ran and is OK (or one of the suite's own
-# informational cases). Reports: autobahn/reports/<role>-<adapter>/index.html.
+# informational cases). Reports: autobahn/reports/<role>-<adapter>/index.html, with --deflate
+# autobahn/reports/<role>-<adapter>-<memory>/index.html.
 #
 # The suite needs Python 2.7: one is looked for on PATH and among pyenv's versions, and gets a virtual
 # environment in autobahn/.venv. Where there is none, the suite's container image is used.
@@ -118,7 +119,7 @@ set_recorder_up() {
 }
 
 report() {
-    local role=$1 log=$2 to=$here/reports/$1-$adapter
+    local role=$1 log=$2 to=$here/reports/$1-$label
     rm -rf "$to"
     mkdir -p "$to"
     cp "$log" "$to/suite.log"
@@ -126,7 +127,7 @@ report() {
         cp -r "$scratch/reports/." "$to"
         rm -rf "$scratch/reports"
     fi
-    echo "$role, $adapter:"
+    echo "$role, $label:"
     python3 "$here/summary.py" "$to" || failed=1
 }
 
@@ -181,6 +182,7 @@ run_client() {
 
 adapter=tokio
 cases=
+memory=
 extra=()
 roles=()
 while [ $# -gt 0 ]; do
@@ -192,7 +194,7 @@ while [ $# -gt 0 ]; do
         case $1 in
         --adapter) adapter=$2 ;;
         --cases) cases=$2 ;;
-        --deflate) extra=(--deflate "$2") ;;
+        --deflate) memory=$2 extra=(--deflate "$2") ;;
         esac
         shift
         ;;
@@ -202,6 +204,7 @@ while [ $# -gt 0 ]; do
 done
 [ ${#roles[@]} -gt 0 ] || usage
 case $adapter in tokio | blocking | futures) ;; *) usage ;; esac
+label=$adapter${memory:+-$memory}
 if [ -z "$cases" ]; then
     cases=$DEFAULT_CASES
     [ ${#extra[@]} -eq 0 ] || cases=$cases,$DEFLATE_CASES
