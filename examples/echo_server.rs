@@ -155,19 +155,23 @@ async fn serve_tokio(
     mut stopped: tokio::sync::watch::Receiver<bool>,
 ) -> Result<(), SocketError> {
     stream.set_nodelay(true)?;
-    let upgrade = sockeye::tokio::receive_any(stream, &config).await?;
+    let stop = async move {
+        // An error means that nobody can tell any more.
+        let _told = stopped.wait_for(|stop| *stop).await;
+    };
+    tokio::pin!(stop);
+    let upgrade = tokio::select! {
+        upgrade = sockeye::tokio::receive_any(stream, &config) => upgrade?,
+        () = &mut stop => return Ok(()),
+    };
     if !upgrade.request().is_upgrade() {
         let refusal = answer_plain(upgrade.request());
         return upgrade.reject(refusal).await;
     }
     let mut ws = upgrade.accept(Acceptance::new()).await?;
-    let stop = async move {
-        // An error means that nobody can tell any more.
-        let _told = stopped.wait_for(|stop| *stop).await;
-    };
     tokio::select! {
         result = echo_all(&mut ws) => return result,
-        () = stop => {}
+        () = &mut stop => {}
     }
     // Receiving is cancel safe, so the connection can be closed where it was.
     ws.close(CloseCode::GOING_AWAY, "the server ends").await?;
@@ -224,22 +228,28 @@ async fn serve_futures(
     stopped: smol::channel::Receiver<()>,
 ) -> Result<(), SocketError> {
     stream.set_nodelay(true)?;
-    let upgrade = sockeye::futures::receive_any(stream, &config).await?;
+    let receive = async { Some(sockeye::futures::receive_any(stream, &config).await) };
+    let Some(upgrade) = smol::future::or(ended(&stopped), receive).await else {
+        return Ok(());
+    };
+    let upgrade = upgrade?;
     if !upgrade.request().is_upgrade() {
         let refusal = answer_plain(upgrade.request());
         return upgrade.reject(refusal).await;
     }
     let mut ws = upgrade.accept(Acceptance::new()).await?;
-    let stop = async {
-        let _closed = stopped.recv().await;
-        None
-    };
     let echo = async { Some(echo_all(&mut ws).await) };
-    if let Some(result) = smol::future::or(stop, echo).await {
+    if let Some(result) = smol::future::or(ended(&stopped), echo).await {
         return result;
     }
     ws.close(CloseCode::GOING_AWAY, "the server ends").await?;
     Ok(())
+}
+
+/// `None` once the server ends: for racing against what gives `Some`.
+async fn ended<T>(stopped: &smol::channel::Receiver<()>) -> Option<T> {
+    let _closed = stopped.recv().await;
+    None
 }
 
 // --- blocking: a thread a connection, which keeps its sending half where the interrupt can reach
