@@ -72,6 +72,7 @@ fn policies(messages: &[String]) {
             let costs = measure(messages, || {
                 Ours::open(ours::config(memory, bits), params, &wire)
             });
+            let costs = costs.expect("no failure");
             println!("{}", costs.row(&format!("`{memory:?}`, {bits} bits")));
         }
     }
@@ -80,7 +81,10 @@ fn policies(messages: &[String]) {
 fn peers(messages: &[String]) {
     let context: Arc<[u8]> = ours::wire(messages, ours::params(15, true)).into();
     let none: Arc<[u8]> = ours::wire(messages, ours::params(15, false)).into();
-    let row = |name, costs: Costs| println!("{}", costs.row(name));
+    let row = |name, costs: Option<Costs>| match costs {
+        Some(costs) => println!("{}", costs.row(name)),
+        None => println!("| {name}: failed, see the error | | | | | | | |"),
+    };
     row(
         "yawc, takeover, 15 bits",
         measure(messages, || peers::Yawc::open(&context, true)),

@@ -34,8 +34,9 @@ pub struct Costs {
     pub ratio: f64,
 }
 
-/// Measures on a thread of its own, so that nobody finds codecs that somebody else left.
-pub fn measure<P: Peer>(messages: &[String], open: impl Fn() -> P + Sync) -> Costs {
+/// Measures on a thread of its own, so that nobody finds codecs that somebody else left. `None` if
+/// the peer failed.
+pub fn measure<P: Peer>(messages: &[String], open: impl Fn() -> P + Sync) -> Option<Costs> {
     // Some peers have timers of tokio's, which nobody drives here.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -46,13 +47,13 @@ pub fn measure<P: Peer>(messages: &[String], open: impl Fn() -> P + Sync) -> Cos
             let _entered = runtime.enter();
             heap(messages, &open)
         });
-        let (idle, used, thread) = heap.join().expect("no panic");
+        let (idle, used, thread) = heap.join().ok()?;
         let time = scope.spawn(|| {
             let _entered = runtime.enter();
             time(messages, &open)
         });
-        let (send, receive, ratio) = time.join().expect("no panic");
-        Costs {
+        let (send, receive, ratio) = time.join().ok()?;
+        Some(Costs {
             object: size_of::<P>(),
             idle,
             used,
@@ -60,7 +61,7 @@ pub fn measure<P: Peer>(messages: &[String], open: impl Fn() -> P + Sync) -> Cos
             send,
             receive,
             ratio,
-        }
+        })
     })
 }
 
