@@ -12,6 +12,7 @@
 //!   `select!`;
 //! * bounds what each client can make it hold: the size of messages, their rate, and what waits for
 //!   a slow reader;
+//! * compresses, each event once for its whole room: [`Prepared`];
 //! * tells clients why it ends: every way out has its close code.
 //!
 //! Clients send plain text. The server sends JSON:
@@ -30,7 +31,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use sockeye::handshake::{Acceptance, Refusal, Request};
 use sockeye::tokio::TokioIo;
-use sockeye::{CloseCode, Config, Limits, Message, SocketError, WebSocket};
+use sockeye::{CloseCode, Config, Deflate, Limits, Message, Prepared, SocketError, WebSocket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
@@ -63,7 +64,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(options.addr).await?;
     println!("http://{}/", listener.local_addr()?);
 
-    let config = Config::new().with_limits(
+    // There are no secrets in a chat that everybody can read, so it may be compressed (RFC 7692
+    // section 8).
+    let config = Config::new().with_deflate(Deflate::server()).with_limits(
         Limits::new()
             .with_max_frame_size(MAX_MESSAGE)
             .with_max_message_size(MAX_MESSAGE),
@@ -221,7 +224,7 @@ async fn chat(
                 Some(Message::Text(text)) => member.say(&text),
             },
             event = events.recv() => match event {
-                Ok(event) if ws.queued() <= MAX_BACKLOG => ws.feed(&*event).await?,
+                Ok(event) if ws.queued() <= MAX_BACKLOG => ws.feed_prepared(&event).await?,
                 // What waits for this member is bounded twice, and beyond that it has to go.
                 Ok(_) | Err(RecvError::Lagged(_)) => {
                     break (CloseCode::POLICY_VIOLATION, "reading too slowly");
@@ -258,15 +261,12 @@ impl Rate {
     }
 }
 
-/// An event as JSON, encoded once for the whole room.
-type Shared = Arc<str>;
-
 #[derive(Clone, Default)]
 struct Rooms(Arc<Mutex<HashMap<String, Room>>>);
 
 struct Room {
     names: BTreeSet<String>,
-    events: broadcast::Sender<Shared>,
+    events: broadcast::Sender<Prepared>,
 }
 
 impl Rooms {
@@ -276,7 +276,7 @@ impl Rooms {
         &self,
         room: String,
         name: String,
-    ) -> Option<(Member, broadcast::Receiver<Shared>, Vec<String>)> {
+    ) -> Option<(Member, broadcast::Receiver<Prepared>, Vec<String>)> {
         let mut rooms = self.lock();
         let entered = rooms.entry(room.clone()).or_insert_with(|| Room {
             names: BTreeSet::new(),
@@ -308,7 +308,7 @@ struct Member {
     rooms: Rooms,
     room: String,
     name: String,
-    events: broadcast::Sender<Shared>,
+    events: broadcast::Sender<Prepared>,
 }
 
 impl Member {
@@ -320,7 +320,7 @@ impl Member {
 
     fn tell(&self, kind: &str, text: &str) {
         // It fails if nobody is there to hear it, which is fine.
-        let _heard = self.events.send(event(kind, &self.name, text).into());
+        let _heard = self.events.send(Prepared::new(event(kind, &self.name, text)));
     }
 }
 

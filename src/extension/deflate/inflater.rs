@@ -89,7 +89,8 @@ impl Inflater {
             return Err(InvalidDeflate);
         }
         if !self.takeover {
-            self.window.clear();
+            // Not only emptied: between messages there is nothing to keep.
+            self.window = Window::default();
         }
         if !self.retained {
             self.release_codec();

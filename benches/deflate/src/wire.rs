@@ -1,0 +1,160 @@
+//! A transport over memory that is always ready, until its input is at its end.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+/// Peers read at most so much at a time, as from a socket.
+const READ: usize = 64 * 1024;
+
+#[derive(Clone)]
+pub struct Wire {
+    input: Arc<[u8]>,
+    at: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    arrived: AtomicBool,
+    written: AtomicUsize,
+}
+
+impl Wire {
+    pub fn new(input: &Arc<[u8]>) -> Self {
+        Self {
+            input: input.clone(),
+            at: 0,
+            shared: Arc::default(),
+        }
+    }
+
+    pub fn arrive(&self) {
+        self.shared.arrived.store(true, Ordering::Relaxed);
+    }
+
+    pub fn written(&self) -> usize {
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    fn take(&mut self, most: usize) -> Option<&[u8]> {
+        let rest = self
+            .input
+            .get(self.at..)
+            .filter(|rest| !rest.is_empty() && self.shared.arrived.load(Ordering::Relaxed))?;
+        let taken = &rest[..rest.len().min(most).min(READ)];
+        self.at += taken.len();
+        Some(taken)
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let taken = self.take(buffer.len())?;
+        buffer[..taken.len()].copy_from_slice(taken);
+        Some(taken.len())
+    }
+
+    fn write(&self, bytes: &[u8]) -> usize {
+        self.shared
+            .written
+            .fetch_add(bytes.len(), Ordering::Relaxed);
+        bytes.len()
+    }
+}
+
+impl tokio::io::AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.take(buffer.remaining()) {
+            Some(taken) => {
+                buffer.put_slice(taken);
+                Poll::Ready(Ok(()))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl tokio::io::AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(self.write(b)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl futures_io::AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.read(buffer)
+            .map_or(Poll::Pending, |count| Poll::Ready(Ok(count)))
+    }
+}
+
+impl futures_io::AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(self.write(b)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl wtx::stream::StreamReader for Wire {
+    async fn read(&mut self, bytes: &mut [u8]) -> wtx::Result<usize> {
+        match Wire::read(self, bytes) {
+            Some(count) => Ok(count),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl wtx::stream::StreamWriter for Wire {
+    async fn write_all(&mut self, bytes: &[u8]) -> wtx::Result<()> {
+        self.write(bytes);
+        Ok(())
+    }
+
+    async fn write_all_vectored(&mut self, bytes: &[&[u8]]) -> wtx::Result<()> {
+        for part in bytes {
+            self.write(part);
+        }
+        Ok(())
+    }
+}
+
+/// Runs a future that has no reason to wait.
+pub fn run<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..10_000 {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+    }
+    panic!("it waits");
+}
+
+/// Polls a future that waits.
+pub fn wait<F: Future>(future: F) {
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(pin!(future).as_mut().poll(&mut context).is_pending());
+}
