@@ -116,22 +116,28 @@ async fn echo_all<I: ReadIo + WriteIo>(
     ws: &mut WebSocket<I>,
 ) -> Result<Option<String>, SocketError> {
     let mut first = None;
-    while let Some(sent) = ws
-        .recv_with(|event, sender| echo(event, sender, &mut first))
-        .await?
-    {
-        sent?;
+    loop {
+        ws.ready().await?;
+        let sent = ws
+            .recv_with(|event, sender| echo(event, sender, &mut first))
+            .await?;
+        match sent {
+            Some(sent) => sent?,
+            None => return Ok(first),
+        }
     }
-    Ok(first)
 }
 
 fn run_blocking(request: &ClientRequest, config: &Config) -> Result<Option<String>, SocketError> {
     let (mut ws, _) = blocking::connect_with(request, config)?;
     let mut first = None;
-    while let Some(sent) = ws.recv_with(|event, sender| echo(event, sender, &mut first))? {
-        sent?;
+    loop {
+        ws.ready()?;
+        match ws.recv_with(|event, sender| echo(event, sender, &mut first))? {
+            Some(sent) => sent?,
+            None => return Ok(first),
+        }
     }
-    Ok(first)
 }
 
 fn echo(

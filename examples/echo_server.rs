@@ -114,6 +114,16 @@ fn answer_plain(request: &Request) -> Refusal {
     }
 }
 
+/// Without file descriptors no connection can be accepted. Some will be free later.
+fn accepted<T>(result: io::Result<T>) -> Option<T> {
+    result
+        .inspect_err(|error| {
+            println!("cannot accept a connection: {error}");
+            thread::sleep(Duration::from_millis(50));
+        })
+        .ok()
+}
+
 fn report(peer: SocketAddr, result: Result<(), SocketError>) {
     if let Err(error) = result {
         println!("{peer}: {error}");
@@ -138,7 +148,7 @@ fn run_tokio(listener: TcpListener, config: Config) -> Result<(), Box<dyn Error>
                 _ = stopping.wait_for(|stop| *stop) => break,
                 Some(_ended) = connections.join_next() => {}
                 accepted = listener.accept() => {
-                    let Ok((stream, peer)) = accepted else { continue };
+                    let Some((stream, peer)) = self::accepted(accepted) else { continue };
                     let (config, stopped) = (config.clone(), stopped.clone());
                     connections.spawn(async move { report(peer, serve_tokio(stream, config, stopped).await) });
                 }
@@ -180,10 +190,14 @@ async fn serve_tokio(
 
 /// Echoes until the connection ends. Runs on every asynchronous adapter.
 async fn echo_all<I: ReadIo + WriteIo>(ws: &mut WebSocket<I>) -> Result<(), SocketError> {
-    while let Some(sent) = ws.recv_with(echo).await? {
-        sent?;
+    loop {
+        // A client that sends without reading has to wait.
+        ws.ready().await?;
+        match ws.recv_with(echo).await? {
+            Some(sent) => sent?,
+            None => return Ok(()),
+        }
     }
-    Ok(())
 }
 
 // --- futures: the same on smol ---
@@ -206,7 +220,7 @@ fn run_futures(listener: TcpListener, config: Config) -> Result<(), Box<dyn Erro
             let Some(accepted) = smol::future::or(stop, accept).await else {
                 break;
             };
-            let Ok((stream, peer)) = accepted else {
+            let Some((stream, peer)) = self::accepted(accepted) else {
                 continue;
             };
             let (config, stopped) = (config.clone(), stopped.clone());
@@ -263,8 +277,11 @@ fn run_blocking(listener: TcpListener, config: Config) -> Result<(), Box<dyn Err
     on_interrupt(move || {
         let senders: Vec<_> = lock(&open).values().cloned().collect();
         for sender in senders {
-            // A connection that is closing already needs no second Close frame.
-            let _closing = lock(&sender).close(CloseCode::GOING_AWAY, "the server ends");
+            // Each on its own: one may be busy sending to a client that does not read. One that is
+            // closing already needs no second Close frame.
+            thread::spawn(move || {
+                let _closing = lock(&sender).close(CloseCode::GOING_AWAY, "the server ends");
+            });
         }
         // The threads see the closing handshakes through.
         for _ in 0..500 {
@@ -276,7 +293,9 @@ fn run_blocking(listener: TcpListener, config: Config) -> Result<(), Box<dyn Err
         std::process::exit(0);
     })?;
     for stream in listener.incoming() {
-        let Ok(stream) = stream else { continue };
+        let Some(stream) = accepted(stream) else {
+            continue;
+        };
         let (config, senders) = (config.clone(), Arc::clone(&senders));
         thread::spawn(move || {
             if let Ok(peer) = stream.peer_addr() {

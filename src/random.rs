@@ -4,8 +4,9 @@
 ///
 /// RFC 6455 section 5.3 asks for a fresh key for each frame that nobody can predict from earlier
 /// ones, so the source must be a cryptographically secure generator. With the `rand` feature
-/// [`RandomKeys`] is one; on other platforms implement this for the hardware's. Any `FnMut() ->
-/// [u8; 4]` will do.
+/// [`RandomKeys`] is one; on other platforms implement this for the hardware's. Any closure that
+/// returns keys will do. A source that can fail has to wait or panic: no key may stand in for an
+/// unpredictable one.
 ///
 /// ```
 /// use sockeye::MaskKeys;
@@ -20,12 +21,12 @@
 /// }
 /// # Trng.next_key();
 /// ```
-pub trait MaskKeys: Send {
+pub trait MaskKeys: Send + Sync {
     /// The masking key of the next frame.
     fn next_key(&mut self) -> [u8; 4];
 }
 
-impl<F: FnMut() -> [u8; 4] + Send> MaskKeys for F {
+impl<F: FnMut() -> [u8; 4] + Send + Sync> MaskKeys for F {
     fn next_key(&mut self) -> [u8; 4] {
         self()
     }

@@ -11,7 +11,7 @@ use super::driver::MAX_READS;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::websocket::WebSocket;
-use crate::handshake::{Accepted, ClientHandshake, ClientRequest, Response};
+use crate::handshake::{Accepted, ClientHandshake, ClientRequest, RequestError, Response};
 use crate::{Config, Connection, HandshakeError, Input, Instant, RandomKeys};
 
 /// A handshake of either role.
@@ -228,8 +228,7 @@ impl Exchange for ClientHandshake {
 pub(super) fn plain_address(request: &ClientRequest) -> Result<(&str, u16), SocketError> {
     let url = request.url();
     if url.is_secure() {
-        let message = "wss:// needs a TLS stream: connect one and use `client`";
-        return Err(io::Error::new(ErrorKind::Unsupported, message).into());
+        return Err(RequestError::NeedsTls.into());
     }
     Ok((url.host(), url.port()))
 }

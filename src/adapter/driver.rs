@@ -146,15 +146,17 @@ impl<W: WriteIo> Output<W> {
         if let Some(error) = self.write_error() {
             return Poll::Ready(Err(error));
         }
-        // A transport remembers one waker, so it must be the one that wakes both sides. Making that
-        // costs something, and most writes succeed at once, so the first attempt goes
-        // without.
-        let result = match self.poll_write_all(&mut Context::from_waker(Waker::noop())) {
+        // A transport remembers one waker, so it is always the one that wakes both sides: some
+        // transports wake a waker that another one replaces. Most writes succeed at once, so the
+        // task is registered only when one did not; what happened in between shows at the second
+        // attempt.
+        let waker = Waker::from(Arc::clone(&self.signals));
+        let both = &mut Context::from_waker(&waker);
+        let result = match self.poll_write_all(both) {
             Poll::Ready(result) => result,
             Poll::Pending => {
                 self.signals.register(side, cx.waker());
-                let waker = Waker::from(Arc::clone(&self.signals));
-                ready!(self.poll_write_all(&mut Context::from_waker(&waker)))
+                ready!(self.poll_write_all(both))
             }
         };
         if let Err(error) = &result {
@@ -226,8 +228,7 @@ impl<W: WriteIo> Output<W> {
         }
     }
 
-    /// Makes room for a message.
-    #[cfg(any(feature = "tokio", feature = "futures"))]
+    /// Makes room for a message. There is always room on a connection that no longer sends.
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         self.poll_queue(cx, |sender| match sender.has_room() {
             true => Ok(()),
@@ -388,8 +389,9 @@ pub(super) fn poll_event<L: Link, T>(
             }
         }
         inlet.buffer.release();
-        link.register(cx);
-        if link.needs_care() {
+        let cares = link.needs_care();
+        if cares {
+            link.register(cx);
             if let Poll::Ready(result) = poll_care(link, cx) {
                 return Poll::Ready(result.map(|()| None));
             }
@@ -409,7 +411,12 @@ pub(super) fn poll_event<L: Link, T>(
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
             Poll::Pending => {
                 inlet.reads = 0;
-                if !link.needs_care() || poll_broken(link)?.is_pending() {
+                if !cares {
+                    link.register(cx);
+                    if !link.needs_care() {
+                        return Poll::Pending;
+                    }
+                } else if poll_broken(link)?.is_pending() {
                     return Poll::Pending;
                 }
             }

@@ -135,9 +135,9 @@ pub async fn connect(url: &str) -> Result<WebSocket<FuturesIo<TcpStream>>, Socke
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://`
-/// (make the TLS connection and use [`client`]) or the transport fails; [`SocketError::Handshake`]
-/// if the server refuses, breaks the protocol, or takes too long.
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
+/// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
+/// protocol, or takes too long. [`SocketError::Io`] if the transport fails.
 pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,

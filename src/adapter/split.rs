@@ -12,7 +12,9 @@ use super::signals::{Side, Signals};
 #[cfg(feature = "deflate")]
 use super::websocket::with_room;
 use super::websocket::{queue, queue_fragment};
-use crate::{CloseCode, Closed, Event, Instant, Kind, Message, Payload, Sender, State, Unsent};
+use crate::{
+    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Message, Payload, Sender, State, Unsent,
+};
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
 
@@ -107,6 +109,9 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
 /// The sending half of a [`WebSocket`](super::WebSocket).
 ///
 /// Several tasks may share it in an `Arc` with a lock of their choice. Dropping it closes nothing.
+///
+/// The deadlines are the receiving half's to keep. Once that is dropped, a send or close waits for as
+/// long as the peer does not read.
 #[derive(Debug)]
 pub struct SendHalf<W> {
     shared: Arc<Shared<W>>,
@@ -261,6 +266,11 @@ impl<W: WriteIo> SendHalf<W> {
     /// How far the connection is.
     pub fn state(&self) -> State {
         self.output().sender().state()
+    }
+
+    /// The peer's Close frame, once it came: why nothing can be sent any more.
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.output().sender().peer_close().cloned()
     }
 
     /// How the connection ended, once it has.

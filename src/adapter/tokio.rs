@@ -142,7 +142,7 @@ pub async fn connect(url: &str) -> Result<WebSocket<TokioIo<TcpStream>>, SocketE
 ///
 /// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
 /// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
-/// protocol, or takes too long. [`SocketError::Io`].
+/// protocol, or takes too long. [`SocketError::Io`] if the transport fails.
 pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,

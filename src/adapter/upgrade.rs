@@ -78,6 +78,11 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
         &self.request
     }
 
+    /// The transport, for what it knows of the client.
+    pub fn io(&self) -> &I {
+        &self.io
+    }
+
     /// Accepts the request and starts the connection.
     ///
     /// # Errors

@@ -144,19 +144,24 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ///
     /// The event borrows the read buffer. `handle` also gets the sending half, to queue answers;
     /// they are written before the next wait for input.
+    /// Wait for [`ready`](Self::ready) first, or they may find the queue full.
     ///
     /// ```
     /// # use sockeye::{Event, SocketError, WebSocket, ReadIo, WriteIo};
     /// # async fn echo<I: ReadIo + WriteIo>(mut ws: WebSocket<I>) -> Result<(), SocketError> {
-    /// while ws
-    ///     .recv_with(|event, sender| match event.into_message() {
-    ///         Ok(message) => sender.send(message),
-    ///         Err(_) => Ok(()),
-    ///     })
-    ///     .await?
-    ///     .transpose()?
-    ///     .is_some()
-    /// {}
+    /// loop {
+    ///     ws.ready().await?;
+    ///     let sent = ws
+    ///         .recv_with(|event, sender| match event.into_message() {
+    ///             Ok(message) => sender.send(message),
+    ///             Err(_) => Ok(()),
+    ///         })
+    ///         .await?;
+    ///     match sent {
+    ///         Some(sent) => sent?,
+    ///         None => break,
+    ///     }
+    /// }
     /// # Ok(())
     /// # }
     /// ```
@@ -171,6 +176,19 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         let mut handle =
             Some(|output: &mut Output<I>, event: Event<'_>| handle(event, output.sender_mut()));
         poll_fn(|cx| poll_event(&mut self.inlet, &mut self.output, cx, &mut handle)).await
+    }
+
+    /// Waits until there is room for a message: less than
+    /// [`Limits::max_queued`](crate::Limits::max_queued) waits to be written.
+    ///
+    /// What a handler of [`recv_with`](Self::recv_with) sends is not refused if this was awaited
+    /// before. While it waits nothing is received, so a peer that does not read is held back.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::Io`] if the transport failed.
+    pub async fn ready(&mut self) -> Result<(), SocketError> {
+        poll_fn(|cx| self.output.poll_room(cx)).await
     }
 
     /// Sends a message: queues it, and writes until nothing waits.

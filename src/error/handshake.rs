@@ -261,6 +261,9 @@ pub enum RequestError {
     Protocol,
     /// A subprotocol is offered twice (RFC 6455 section 4.1).
     DuplicateProtocol,
+    /// The URL is for `wss://`, and the connection would not be secured. Connect a TLS stream and do
+    /// the handshake over it.
+    NeedsTls,
 }
 
 impl fmt::Display for RequestError {
@@ -270,6 +273,7 @@ impl fmt::Display for RequestError {
             Self::Origin => "the origin is not printable ASCII",
             Self::Protocol => "the name of a subprotocol is not a token",
             Self::DuplicateProtocol => "a subprotocol is offered twice",
+            Self::NeedsTls => "wss:// needs a TLS stream",
         })
     }
 }

@@ -178,7 +178,12 @@ impl Mock {
             return Poll::Pending;
         }
         if wire.blocked {
-            wire.writer = Some(cx.waker().clone());
+            // As async-io does: a waker that another one replaces is woken.
+            let replaced = wire.writer.replace(cx.waker().clone());
+            if let Some(replaced) = replaced.filter(|waker| !waker.will_wake(cx.waker())) {
+                drop(wire);
+                replaced.wake();
+            }
             return Poll::Pending;
         }
         let size = wire.write_size;

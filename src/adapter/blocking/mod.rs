@@ -36,6 +36,7 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::vec::Vec;
 
 use super::connect::{client as run_client, plain_address};
 use super::driver::poll_item;
@@ -84,9 +85,9 @@ pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, SocketError> {
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid; [`SocketError::Io`] if it is for `wss://`
-/// (make the TLS connection and use [`client`]) or the transport fails; [`SocketError::Handshake`]
-/// if the server refuses, breaks the protocol, or takes too long.
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
+/// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
+/// protocol, or takes too long. [`SocketError::Io`] if the transport fails.
 pub fn connect_with(
     request: &ClientRequest,
     config: &Config,
@@ -113,12 +114,15 @@ fn connect_tcp(address: (&str, u16), deadline: Option<Instant>) -> Result<TcpStr
         return Ok(TcpStream::connect(address)?);
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    for address in address.to_socket_addrs()? {
+    let addresses: Vec<_> = address.to_socket_addrs()?.collect();
+    // Each gets its share of the time, so that one that does not answer leaves some for the next.
+    for (address, shares) in addresses.iter().zip((1..=addresses.len()).rev()) {
         let left = deadline.saturating_duration_since(Instant::now());
+        let left = left / u32::try_from(shares).unwrap_or(u32::MAX);
         if left == Duration::ZERO {
             return Err(HandshakeError::Timeout.into());
         }
-        match TcpStream::connect_timeout(&address, left) {
+        match TcpStream::connect_timeout(address, left) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -186,6 +190,11 @@ impl<S: Stream> Upgrade<S> {
     /// The request.
     pub fn request(&self) -> &Request {
         self.0.request()
+    }
+
+    /// The stream, for what it knows of the client.
+    pub fn stream(&self) -> &S {
+        self.0.io().stream()
     }
 
     /// As [`sockeye::Upgrade::accept`](crate::Upgrade::accept).
@@ -284,6 +293,15 @@ impl<S: Stream> WebSocket<S> {
         handle: impl FnOnce(Event<'_>, &mut Sender) -> T,
     ) -> Result<Option<T>, SocketError> {
         block_on(self.0.recv_with(handle))
+    }
+
+    /// As [`sockeye::WebSocket::ready`](crate::WebSocket::ready).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn ready(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.ready())
     }
 
     /// As [`sockeye::WebSocket::send`](crate::WebSocket::send).
@@ -572,6 +590,11 @@ impl<S: Stream> SendHalf<S> {
     /// How far the connection is.
     pub fn state(&self) -> State {
         self.0.state()
+    }
+
+    /// The peer's Close frame, once it came: why nothing can be sent any more.
+    pub fn peer_close(&self) -> Option<CloseFrame> {
+        self.0.peer_close()
     }
 
     /// How the connection ended, once it has.
