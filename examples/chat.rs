@@ -320,7 +320,9 @@ impl Member {
 
     fn tell(&self, kind: &str, text: &str) {
         // It fails if nobody is there to hear it, which is fine.
-        let _heard = self.events.send(Prepared::new(event(kind, &self.name, text)));
+        let _heard = self
+            .events
+            .send(Prepared::new(event(kind, &self.name, text)));
     }
 }
 
