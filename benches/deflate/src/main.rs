@@ -102,10 +102,6 @@ fn peers(messages: &[String]) {
         measure(messages, || peers::Sockudo::open(&none, false)),
     );
     row(
-        "soketto (has no takeover)",
-        measure(messages, || peers::Soketto::open(&none)),
-    );
-    row(
         "wtx (has no takeover)",
         measure(messages, || peers::Wtx::open(&none)),
     );

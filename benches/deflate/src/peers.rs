@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::io::{BufReader, BufWriter};
 use futures_util::{SinkExt, StreamExt};
 
 use crate::measure::Peer;
@@ -70,73 +69,6 @@ impl Peer for Yawc {
 
     fn wait(&mut self) {
         wait(self.ws.next());
-    }
-
-    fn written(&self) -> usize {
-        self.wire.written()
-    }
-}
-
-type Buffered = BufReader<BufWriter<Wire>>;
-
-/// Buffered as in its own example of a server.
-pub struct Soketto {
-    sender: soketto::Sender<Buffered>,
-    receiver: soketto::Receiver<Buffered>,
-    message: Vec<u8>,
-    wire: Wire,
-}
-
-impl Soketto {
-    pub fn open(input: &Arc<[u8]>) -> Self {
-        use soketto::connection::{Builder, Mode};
-        use soketto::extension::{Extension, deflate::Deflate};
-
-        let wire = Wire::new(input);
-        let writer = BufWriter::with_capacity(16 * 1024, wire.clone());
-        let mut builder = Builder::new(BufReader::with_capacity(8 * 1024, writer), Mode::Server);
-        let mut deflate = Deflate::new(Mode::Server);
-        deflate.configure(&[]).expect("no parameters");
-        builder.add_extensions([Box::new(deflate) as Box<dyn Extension + Send>]);
-        let (sender, receiver) = builder.finish();
-        Self {
-            sender,
-            receiver,
-            message: Vec::new(),
-            wire,
-        }
-    }
-}
-
-impl Peer for Soketto {
-    fn arrive(&mut self) {
-        self.wire.arrive();
-    }
-
-    fn receive(&mut self, count: usize) -> usize {
-        run(async {
-            let mut bytes = 0;
-            for _ in 0..count {
-                self.message.clear();
-                let received = self.receiver.receive_data(&mut self.message).await;
-                received.expect("a message");
-                bytes += std::str::from_utf8(&self.message).expect("text").len();
-            }
-            bytes
-        })
-    }
-
-    fn send(&mut self, messages: &[String]) {
-        run(async {
-            for message in messages {
-                self.sender.send_text(message).await.expect("room");
-                self.sender.flush().await.expect("room");
-            }
-        });
-    }
-
-    fn wait(&mut self) {
-        wait(self.receiver.receive_data(&mut self.message));
     }
 
     fn written(&self) -> usize {

@@ -93,31 +93,6 @@ impl tokio::io::AsyncWrite for Wire {
     }
 }
 
-impl futures_io::AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.read(buffer)
-            .map_or(Poll::Pending, |count| Poll::Ready(Ok(count)))
-    }
-}
-
-impl futures_io::AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(self.write(b)))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 impl wtx::stream::StreamReader for Wire {
     async fn read(&mut self, bytes: &mut [u8]) -> wtx::Result<usize> {
         match Wire::read(self, bytes) {
