@@ -9,7 +9,7 @@
 FOLDER/<number>.bin: the bytes that flowed towards OUR endpoint. `--role` is the role ours has: as a
 server ours is upstream of the proxy, as a client it is the one that connects.
 
-`pack` puts the conversations of sections 1 to 7 and 10 into one fixture; REPORTS is the folder of the
+`pack` puts the conversations of sections 1 to 7, 9 and 10 into one fixture; REPORTS is the folder of the
 run's reports (suite.log names the cases in order, index.json holds the outcome). HTTP heads are left
 out: a response fits only the key it answers. The whole of it by hand:
 
@@ -46,7 +46,7 @@ import threading
 
 MAGIC = b"AUTOBAHN\x01"
 ROLES = ("server", "client")
-SECTIONS = {"1", "2", "3", "4", "5", "6", "7", "10"}
+SECTIONS = {"1", "2", "3", "4", "5", "6", "7", "9", "10"}
 MAX_CONVERSATION = 80 * 1024
 # Recorded beyond the limit so that `pack` can tell what it leaves out.
 MAX_RECORDED = 1024 * 1024

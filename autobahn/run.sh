@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the Autobahn test suite against the examples `echo_server` and `autobahn_client`.
 #
+#   autobahn/run.sh check                # can it run here?
 #   autobahn/run.sh server|client|all [--adapter tokio|blocking|futures] [--cases "1.*,2.*"]
 #                   [--deflate retained|window|nothing]
 #
@@ -187,6 +188,7 @@ extra=()
 roles=()
 while [ $# -gt 0 ]; do
     case $1 in
+    check) python27 || container_engine || die "the suite needs Python 2.7 or a container engine"; exit ;;
     server | client) roles=("$1") ;;
     all) roles=(server client) ;;
     --adapter | --cases | --deflate)

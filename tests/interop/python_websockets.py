@@ -61,6 +61,23 @@ async def echoes(url, messages, fragments=1, pipelined=False, compression=None):
         await closed(socket, (1000,), 1000)
 
 
+async def floods(url, messages):
+    """Far more than the server queues, while nothing is read for a while: it has to hold back."""
+    async with connect(url, max_size=None, compression=None, ping_interval=None, max_queue=1) as socket:
+
+        async def write_all():
+            for message in messages:
+                await socket.send(message)
+
+        writer = asyncio.create_task(write_all())
+        await asyncio.sleep(0.5)
+        for index, message in enumerate(messages):
+            if await socket.recv() != message:
+                raise AssertionError(f"message {index} came back different")
+        await writer
+        await closed(socket, (1000,), 1000)
+
+
 async def ping_pong(url):
     async with opened(url) as socket:
         for payload in (b"", b"ping", binary(125)):
@@ -100,6 +117,7 @@ CHECKS = {
     "1000 fragments of one byte": (echoes, ["x" * 1000, binary(1000)], 1000),
     "100 messages in flight": (echoes, mixed(100), 1, True),
     "100 fragmented messages in flight": (echoes, mixed(100), 3, True),
+    "8 messages of 4 MiB in flight, read late": (floods, [binary(4 << 20)] * 8),
     "compression offered": (echoes, mixed(20), 1, False, "deflate"),
     "a ping's payload comes back": (ping_pong,),
     "close 1000 with a reason": (closes, (1000, "so long"), 1000),
