@@ -6,7 +6,7 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::pool;
 use super::window::Window;
-use crate::config::{MIN_WINDOW_BITS, Memory};
+use crate::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, Memory};
 
 /// What a compressor removed from the end of a message (7692-7.2.2-01), and one byte that must be left over.
 const TAIL_AND_ONE: [u8; 5] = [0x00, 0x00, 0xFF, 0xFF, 0x00];
@@ -34,8 +34,9 @@ impl Inflater {
         Self {
             codec: None,
             window: Window::default(),
-            // zlib has no window of 8 bits; a larger one does no harm.
-            window_bits: window_bits.max(MIN_WINDOW_BITS),
+            // zlib has no window of 8 bits; a larger one does no harm. Numbers out of range come from
+            // parameters that were made by hand.
+            window_bits: window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS),
             takeover,
             retained: takeover && memory == Memory::Retained,
             begun: false,
