@@ -11,12 +11,14 @@
 
 mod autobahn;
 mod close;
+mod deflate;
 mod fragments;
 mod framing;
 mod laws;
 mod misuse;
 mod output;
 mod pair;
+mod reference;
 mod rfc_examples;
 mod text;
 mod wire;
