@@ -12,6 +12,7 @@
 mod autobahn;
 mod close;
 mod deflate;
+mod deflate_laws;
 mod fragments;
 mod framing;
 mod laws;
