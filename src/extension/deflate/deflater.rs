@@ -95,9 +95,7 @@ impl Deflater {
 
     /// Notes a message that was compressed elsewhere, without any context, and is sent in place of one of these.
     pub(crate) fn note_prepared(&mut self, plaintext: &[u8]) {
-        if self.takeover {
-            self.note(plaintext);
-        }
+        self.note(plaintext);
         // A codec that is retained knows nothing of it. The next message makes one from the window.
         self.release_codec();
     }
@@ -112,14 +110,13 @@ impl Deflater {
     }
 
     fn note(&mut self, plaintext: &[u8]) {
-        self.window.push(plaintext, 1 << self.shape.window_bits);
+        // 7692-7.2.1-08, 7692-7.2.1-11: otherwise every message starts with an empty window.
+        if self.takeover {
+            self.window.push(plaintext, 1 << self.shape.window_bits);
+        }
     }
 
     fn finish(&mut self) {
-        if !self.takeover {
-            // 7692-7.2.1-08, 7692-7.2.1-11
-            self.window.clear();
-        }
         if !self.retained {
             self.release_codec();
         }

@@ -90,7 +90,8 @@ impl Inflater {
             return Err(InvalidDeflate);
         }
         if !self.takeover {
-            self.window.clear();
+            // Not only its content: nothing is kept between messages.
+            self.window = Window::default();
         }
         if !self.retained {
             self.release_codec();
