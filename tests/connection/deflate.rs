@@ -266,6 +266,21 @@ fn d_09_kinds_of_blocks() {
 }
 
 #[test]
+fn final_blocks_are_not_a_way_to_burn_time() {
+    // Two bytes each, for which the window has to be copied.
+    let fill = stored(&vec![b'x'; 1 << 15]);
+    let finals = |count: usize| [fill.clone(), [3, 0].repeat(count), vec![0]].concat();
+    for memory in MEMORIES {
+        let mut conn = connection(Role::Client, &with(memory));
+        let outcome = feed_in(&mut conn, &frame(0xC2, finals(100)), || 4096);
+        assert_eq!(outcome.events, [binary(vec![b'x'; 1 << 15])]);
+        let mut conn = connection(Role::Client, &with(memory));
+        let outcome = feed_in(&mut conn, &frame(0xC2, finals(1 << 20)), || 4096);
+        assert_eq!(outcome.error, Some(Error::InvalidDeflate));
+    }
+}
+
+#[test]
 fn d_10_nothing_at_all() {
     fails_inflating(&[]);
     for frames in ["4100 8000", "4200 0000 0000 8000"] {
