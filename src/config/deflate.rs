@@ -126,10 +126,11 @@ impl Deflate {
         self
     }
 
-    /// How much memory the compressor's hash tables take, 1 to 9; other numbers are brought into that range.
+    /// How much memory the compressor's buffers take, 1 to 9; other numbers are brought into that range.
     ///
-    /// Default: 5 for a server, 8 for a client. A codec takes 2^(level + 9) bytes for it: 16 KiB at 5, 128 KiB at 8. Messages are short, so that more
-    /// does not make them noticeably smaller.
+    /// Default: 5 for a server, 8 for a client. A codec takes 7 * 2^(level + 6) bytes for it: 14 KiB at 5, 112 KiB at
+    /// 8. Its hash table has 128 KiB in any case. Messages are short, so that more does not make them noticeably
+    /// smaller.
     #[must_use]
     pub fn with_mem_level(mut self, level: u8) -> Self {
         self.mem_level = level.clamp(1, 9);
@@ -192,7 +193,7 @@ impl Deflate {
         self.level
     }
 
-    /// How much memory the compressor's hash tables take.
+    /// How much memory the compressor's buffers take.
     pub fn mem_level(&self) -> u8 {
         self.mem_level
     }
