@@ -9,6 +9,7 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "a test may panic, and prints what it measures"
 )]
 #![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
@@ -209,6 +210,33 @@ fn after_traffic_with(memory: Memory, bits: u8) {
     far.shrink();
     let shrunk = (BYTES.get() - start) / 2;
     println!("{memory:?}, {bits} bits: {each}, with what went to the pool: {shrunk}");
+}
+
+#[test]
+fn a_connection_that_ended_holds_nothing() {
+    for memory in MEMORIES {
+        for abort in [false, true] {
+            alone(move || {
+                let mut buffer = Vec::with_capacity(1 << 20);
+                warm_up(memory, 12, &mut buffer);
+                let config = config(memory, 12);
+                let mut near = client(&config, agreed(memory, 12));
+                let mut far = server(&config, agreed(memory, 12));
+                talk(&mut near, &mut far, &mut buffer);
+                for mut conn in [near, far] {
+                    if abort {
+                        conn.abort();
+                    } else {
+                        assert_eq!(conn.handle_eof(), Err(Error::Eof));
+                    }
+                    let before = BYTES.get();
+                    drop(conn);
+                    let held = before - BYTES.get();
+                    assert!(held <= 64, "{memory:?}, {abort}: {held}");
+                }
+            });
+        }
+    }
 }
 
 /// A mebibyte of zeros, compressed so that it can be repeated.
