@@ -47,7 +47,7 @@ fn sendings() -> impl Strategy<Value = Vec<Sending>> {
     let payload = prop_oneof![
         1 => Just(Vec::new()),
         4 => vec(b'a'..b'e', 0..300),
-        2 => (vec(b'a'..b'z', 1..200), 1..40usize).prop_map(|(bytes, times)| bytes.repeat(times)),
+        2 => (vec(b'a'..=b'z', 1..200), 1..40usize).prop_map(|(bytes, times)| bytes.repeat(times)),
         1 => (any::<u32>(), 500..6000usize).prop_map(|(seed, len)| scatter(seed, len)),
     ];
     let role = prop_oneof![Just(Role::Client), Just(Role::Server)];

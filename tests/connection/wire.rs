@@ -392,8 +392,10 @@ pub(crate) fn feed_with(role: Role, config: &Config, input: &[u8]) -> Outcome {
         assert_eq!(pieces, whole, "{role:?}, in pieces of {size}: {input:02x?}");
     }
     let chunks = config.with_delivery(Delivery::Chunks);
-    for size in [1, usize::MAX] {
-        let mut pieces = feed_in(&mut connection(role, &chunks), input, || size);
+    let sizes = [1, usize::MAX, 2, 3, 7];
+    let sizes = &sizes[..if input.len() < 1000 { 5 } else { 2 }];
+    for size in sizes {
+        let mut pieces = feed_in(&mut connection(role, &chunks), input, || *size);
         pieces.events = join(pieces.events);
         assert_eq!(pieces, whole, "{role:?}, delivered in chunks: {input:02x?}");
     }
