@@ -133,8 +133,8 @@ fn talk(client: &mut Connection, server: &mut Connection, buffer: &mut Vec<u8>) 
 }
 
 /// The thread's pooled codecs and its scratch space are there afterwards. The level is not that
-/// of what is measured where codecs are retained, because those come from the pool, too, if there is
-/// one that fits.
+/// of what is measured where codecs are retained, because those come from the pool, too, if there
+/// is one that fits.
 fn warm_up(memory: Memory, bits: u8, buffer: &mut Vec<u8>) {
     let (memory, level) = match memory {
         Memory::Retained => (Memory::Window, 1),

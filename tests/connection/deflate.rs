@@ -600,7 +600,8 @@ fn u_17_u_18_text_is_what_was_inflated() {
     accepts_all(&frames, &[text(&words)]);
 }
 
-/// Sends with both roles and every policy, in fragments of `size` or whole, and inflates what comes out.
+/// Sends with both roles and every policy, in fragments of `size` or whole, and inflates what comes
+/// out.
 fn sends(bits: u8, messages: &[Vec<u8>], size: Option<usize>) {
     for memory in MEMORIES {
         for role in BOTH {

@@ -1,4 +1,5 @@
-//! An inflater that shares nothing with the crate's: slow, literal (RFC 1951), and strict about the window.
+//! An inflater that shares nothing with the crate's: slow, literal (RFC 1951), and strict about the
+//! window.
 
 /// Reads the compressed messages of one direction.
 pub(crate) struct Reference {

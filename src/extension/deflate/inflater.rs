@@ -11,8 +11,8 @@ use crate::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, Memory};
 /// What a compressor removed from the end of a message (7692-7.2.2-01), and one byte that must be left over.
 const TAIL_AND_ONE: [u8; 5] = [0x00, 0x00, 0xFF, 0xFF, 0x00];
 
-/// A block with BFINAL costs the peer two bytes and this side a copy of the window, because zlib has to
-/// start anew. So many copied bytes are free in a message: 128 whole windows.
+/// A block with BFINAL costs the peer two bytes and this side a copy of the window, because zlib has
+/// to start anew. So many copied bytes are free in a message: 128 whole windows.
 const FREE_COPIES: u64 = 4 << 20;
 
 /// Beyond that, so many for each compressed byte: a quarter of what it could inflate to.

@@ -55,7 +55,9 @@ fn d_01_d_02_d_08_the_examples_of_the_rfc() {
             let again = inflate_message(&mut inflater, &[0xf2, 0x00, 0x11, 0x00, 0x00], 100);
             match memory {
                 Memory::NoTakeover => assert_eq!(again, Err(InvalidDeflate)),
-                _ => assert_eq!(again.unwrap(), b"Hello", "{memory:?} {message:x?}"),
+                Memory::Retained | Memory::Window => {
+                    assert_eq!(again.unwrap(), b"Hello", "{memory:?} {message:x?}")
+                }
             }
         }
     }
