@@ -110,8 +110,8 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
 ///
 /// Several tasks may share it in an `Arc` with a lock of their choice. Dropping it closes nothing.
 ///
-/// The deadlines are the receiving half's to keep. Once that is dropped, a send or close waits for as
-/// long as the peer does not read.
+/// The deadlines are the receiving half's to keep. Once that is dropped, a send or close waits for
+/// as long as the peer does not read.
 #[derive(Debug)]
 pub struct SendHalf<W> {
     shared: Arc<Shared<W>>,

@@ -2,8 +2,9 @@
 
 /// How an endpoint compresses, and what it agrees to.
 ///
-/// The parameters of RFC 7692 speak of client and server; these settings speak of this side's *sending* and *receiving*,
-/// so each value means the same in both roles. Start from [`server`](Self::server) or [`client`](Self::client).
+/// The parameters of RFC 7692 speak of client and server; these settings speak of this side's
+/// *sending* and *receiving*, so each value means the same in both roles. Start from
+/// [`server`](Self::server) or [`client`](Self::client).
 ///
 /// ```
 /// use sockeye::{Config, Deflate, Memory};
@@ -34,18 +35,20 @@ struct Direction {
 
 /// What a connection keeps between compressed messages, for one direction.
 ///
-/// The window of plaintext is what RFC 7692 calls context: messages that refer back to earlier ones are smaller. The
-/// codec is zlib's working memory; it can be made anew from the window at each message.
+/// The window of plaintext is what RFC 7692 calls context: messages that refer back to earlier ones
+/// are smaller. The codec is zlib's working memory; it can be made anew from the window at each
+/// message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Memory {
-    /// The window and the codec: a few hundred KiB a connection. Fastest if there are few connections, so that their codecs
-    /// stay in the processor's caches.
+    /// The window and the codec: a few hundred KiB a connection. Fastest if there are few
+    /// connections, so that their codecs stay in the processor's caches.
     Retained,
-    /// The window only: 2^bits bytes at most, growing with what was sent. A codec comes from the thread's pool for the
-    /// time of a message.
+    /// The window only: 2^bits bytes at most, growing with what was sent. A codec comes from the
+    /// thread's pool for the time of a message.
     Window,
-    /// Next to nothing: every message is compressed by itself, which both ends agree on in the handshake.
+    /// Next to nothing: every message is compressed by itself, which both ends agree on in the
+    /// handshake.
     NoTakeover,
 }
 
@@ -89,8 +92,8 @@ pub(crate) const MIN_WINDOW_BITS: u8 = 9;
 pub(crate) const MAX_WINDOW_BITS: u8 = 15;
 
 impl Deflate {
-    /// For a server, which has many connections: windows of 4 KiB both ways, and [`Memory::Window`].
-    /// `docs/COMPRESSION.md` has the measurements behind this.
+    /// For a server, which has many connections: windows of 4 KiB both ways, and
+    /// [`Memory::Window`]. `docs/COMPRESSION.md` has the measurements behind this.
     pub fn server() -> Self {
         let direction = Direction {
             window_bits: 12,
@@ -106,8 +109,8 @@ impl Deflate {
         }
     }
 
-    /// For a client, which has few connections: [`Memory::Retained`], and windows as large as the server likes them,
-    /// because not every server can be asked for less.
+    /// For a client, which has few connections: [`Memory::Retained`], and windows as large as the
+    /// server likes them, because not every server can be asked for less.
     pub fn client() -> Self {
         let direction = Direction {
             window_bits: MAX_WINDOW_BITS,
@@ -120,29 +123,31 @@ impl Deflate {
         }
     }
 
-    /// The effort of compression, 1 (fast) to 9 (small); other numbers are brought into that range. Default: 6, zlib's own.
+    /// The effort of compression, 1 (fast) to 9 (small); other numbers are brought into that range.
+    /// Default: 6, zlib's own.
     #[must_use]
     pub fn with_level(mut self, level: u8) -> Self {
         self.level = level.clamp(1, 9);
         self
     }
 
-    /// How much of a message the compressor collects before it writes a block, 1 to 9; other numbers are brought into that
-    /// range.
+    /// How much of a message the compressor collects before it writes a block, 1 to 9; other
+    /// numbers are brought into that range.
     ///
-    /// Default: 5. A compressor takes 7 * 2^(level + 6) bytes for it: 14 KiB at 5, 112 KiB at 8. On messages up to 1 KiB
-    /// every level from 2 on gives the same size, and higher ones take more time. (The hash tables of zlib-rs have
-    /// 128 KiB at any level.)
+    /// Default: 5. A compressor takes 7 * 2^(level + 6) bytes for it: 14 KiB at 5, 112 KiB at 8. On
+    /// messages up to 1 KiB every level from 2 on gives the same size, and higher ones take
+    /// more time. (The hash tables of zlib-rs have 128 KiB at any level.)
     #[must_use]
     pub fn with_mem_level(mut self, level: u8) -> Self {
         self.mem_level = level.clamp(1, 9);
         self
     }
 
-    /// Messages shorter than this are sent as they are, unless they are to be compressed explicitly.
+    /// Messages shorter than this are sent as they are, unless they are to be compressed
+    /// explicitly.
     ///
-    /// Default: 64 bytes. Shorter ones become no smaller without context takeover; with it they do, by few bytes for the
-    /// time that a longer message takes.
+    /// Default: 64 bytes. Shorter ones become no smaller without context takeover; with it they do,
+    /// by few bytes for the time that a longer message takes.
     #[must_use]
     pub fn with_threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
@@ -151,8 +156,9 @@ impl Deflate {
 
     /// The largest window for compressing, 9 to 15; other numbers are brought into that range.
     ///
-    /// Default: 12 for a server, that is 4 KiB, which finds most of what repeats between messages at an eighth of the
-    /// memory of 15 and, with [`Memory::Window`], a third of its time; 15 for a client. The peer may ask for less.
+    /// Default: 12 for a server, that is 4 KiB, which finds most of what repeats between messages
+    /// at an eighth of the memory of 15 and, with [`Memory::Window`], a third of its time; 15
+    /// for a client. The peer may ask for less.
     #[must_use]
     pub fn with_send_window_bits(mut self, bits: u8) -> Self {
         self.send.window_bits = bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
@@ -161,32 +167,32 @@ impl Deflate {
 
     /// The largest window for inflating, 9 to 15; other numbers are brought into that range.
     ///
-    /// Default: 12 for a server, 15 for a client. The peer is asked to keep to it. A client that does not let itself be
-    /// asked may use 15 whatever this is.
+    /// Default: 12 for a server, 15 for a client. The peer is asked to keep to it. A client that
+    /// does not let itself be asked may use 15 whatever this is.
     #[must_use]
     pub fn with_receive_window_bits(mut self, bits: u8) -> Self {
         self.receive.window_bits = bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS);
         self
     }
 
-    /// What is kept between messages that are sent. Default: [`Memory::Window`] for a server, [`Memory::Retained`] for a
-    /// client.
+    /// What is kept between messages that are sent. Default: [`Memory::Window`] for a server,
+    /// [`Memory::Retained`] for a client.
     #[must_use]
     pub fn with_send_memory(mut self, memory: Memory) -> Self {
         self.send.memory = memory;
         self
     }
 
-    /// What is kept between messages that are received. Default: [`Memory::Window`] for a server, [`Memory::Retained`]
-    /// for a client.
+    /// What is kept between messages that are received. Default: [`Memory::Window`] for a server,
+    /// [`Memory::Retained`] for a client.
     #[must_use]
     pub fn with_receive_memory(mut self, memory: Memory) -> Self {
         self.receive.memory = memory;
         self
     }
 
-    /// Whether a client fails the connection with close code 1010 if the server does not agree to compress.
-    /// Default: no.
+    /// Whether a client fails the connection with close code 1010 if the server does not agree to
+    /// compress. Default: no.
     #[must_use]
     pub fn with_required(mut self, required: bool) -> Self {
         self.required = required;

@@ -57,8 +57,8 @@ impl Config {
         self
     }
 
-    /// Offers or accepts compression. Default: `None`, because compressing secrets next to what an attacker chose gives the
-    /// secrets away (RFC 7692 section 8, CRIME and BREACH).
+    /// Offers or accepts compression. Default: `None`, because compressing secrets next to what an
+    /// attacker chose gives the secrets away (RFC 7692 section 8, CRIME and BREACH).
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn with_deflate(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
@@ -150,8 +150,9 @@ impl Limits {
 
     /// How many times larger than its compressed form a message may be, once it has 64 KiB.
     ///
-    /// Default: none, because `max_message_size` bounds what a message may become, exactly, and honest messages that repeat
-    /// themselves reach the format's own limit of 1032. A message above it fails the connection with close code 1009.
+    /// Default: none, because `max_message_size` bounds what a message may become, exactly, and
+    /// honest messages that repeat themselves reach the format's own limit of 1032. A message
+    /// above it fails the connection with close code 1009.
     #[must_use]
     pub fn with_max_inflate_ratio(mut self, ratio: Option<u32>) -> Self {
         self.max_inflate_ratio = ratio;

@@ -407,6 +407,7 @@ impl Connection {
     /// close.
     pub fn abort(&mut self) {
         self.sender.abort();
+        self.release_if_closed();
     }
 
     /// Output that waits for the transport, or `None`.

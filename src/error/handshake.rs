@@ -261,8 +261,8 @@ pub enum RequestError {
     Protocol,
     /// A subprotocol is offered twice (RFC 6455 section 4.1).
     DuplicateProtocol,
-    /// The URL is for `wss://`, and the connection would not be secured. Connect a TLS stream and do
-    /// the handshake over it.
+    /// The URL is for `wss://`, and the connection would not be secured. Connect a TLS stream and
+    /// do the handshake over it.
     NeedsTls,
 }
 

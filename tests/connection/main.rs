@@ -11,12 +11,15 @@
 
 mod autobahn;
 mod close;
+mod deflate;
+mod deflate_laws;
 mod fragments;
 mod framing;
 mod laws;
 mod misuse;
 mod output;
 mod pair;
+mod reference;
 mod rfc_examples;
 mod text;
 mod wire;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Buf;
 use sockeye::{Config, Connection, Error, Instant, Negotiated, State, Transport};
 
-use crate::wire::{self, Got, Keys, Role, START};
+use crate::wire::{self, Got, Role, START, connection_with};
 
 /// How output leaves a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,8 +186,17 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(config: &Config, pace: Pace) -> Self {
-        let client = Connection::client(config, Negotiated::new(), Keys::default().source(), START);
-        let server = Connection::server(config, Negotiated::new(), START);
+        Self::with(config, config, &Negotiated::new(), pace)
+    }
+
+    pub(crate) fn with(
+        client: &Config,
+        server: &Config,
+        negotiated: &Negotiated,
+        pace: Pace,
+    ) -> Self {
+        let client = connection_with(Role::Client, client, negotiated.clone());
+        let server = connection_with(Role::Server, server, negotiated.clone());
         Self {
             client: Side::new(Role::Client, client),
             server: Side::new(Role::Server, server),

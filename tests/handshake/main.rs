@@ -12,6 +12,8 @@
 )]
 
 mod client;
+#[cfg(feature = "deflate")]
+mod extensions;
 mod server;
 
 use proptest::prelude::*;

@@ -36,7 +36,8 @@ impl Sender {
         Ok(())
     }
 
-    /// Queues a message, or hands it back; see [`Connection::try_send`](crate::Connection::try_send).
+    /// Queues a message, or hands it back; see
+    /// [`Connection::try_send`](crate::Connection::try_send).
     ///
     /// # Errors
     ///

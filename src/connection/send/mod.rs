@@ -239,6 +239,11 @@ impl Sender {
         self.closing.end();
         self.outgoing = None;
         self.queue.clear();
+        #[cfg(feature = "deflate")]
+        {
+            // Nothing is sent any more.
+            self.deflation = None;
+        }
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.

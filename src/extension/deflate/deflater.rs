@@ -9,10 +9,12 @@ use super::pool::{self, Shape};
 use super::window::Window;
 use crate::config::{self, Memory};
 
-/// What a flush leaves at its end, which is removed at the end of a message: an empty stored block without its header.
+/// What a flush leaves at its end, which is removed at the end of a message: an empty stored block
+/// without its header.
 const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
 
-/// The header of that block alone: a whole message of nothing (7692-7.2.3-01), or the end of one that was flushed before.
+/// The header of that block alone: a whole message of nothing (7692-7.2.3-01), or the end of one
+/// that was flushed before.
 const EMPTY: u8 = 0x00;
 
 /// The output grows by no more than this at a time.
@@ -20,7 +22,8 @@ const MAX_STEP: usize = 64 * 1024;
 
 /// Compresses the messages of one connection, one after the other.
 pub(crate) struct Deflater {
-    /// Present in the middle of a message, and between messages if it is retained and up to date with the window.
+    /// Present in the middle of a message, and between messages if it is retained and up to date
+    /// with the window.
     codec: Option<Deflate>,
     /// The plaintext that was sent compressed. It outlives the codec.
     window: Window,
@@ -52,8 +55,8 @@ impl Deflater {
         len >= self.threshold
     }
 
-    /// Compresses a whole message into `output`. `false` if that made it no smaller and it `may_skip`: then it is to be
-    /// sent as it is, and the context is as before.
+    /// Compresses a whole message into `output`. `false` if that made it no smaller and it
+    /// `may_skip`: then it is to be sent as it is, and the context is as before.
     pub(crate) fn message(
         &mut self,
         plaintext: &[u8],
@@ -93,7 +96,8 @@ impl Deflater {
         }
     }
 
-    /// Notes a message that was compressed elsewhere, without any context, and is sent in place of one of these.
+    /// Notes a message that was compressed elsewhere, without any context, and is sent in place of
+    /// one of these.
     pub(crate) fn note_prepared(&mut self, plaintext: &[u8]) {
         self.note(plaintext);
         // A codec that is retained knows nothing of it. The next message makes one from the window.

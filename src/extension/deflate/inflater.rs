@@ -6,10 +6,18 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::pool;
 use super::window::Window;
-use crate::config::{MIN_WINDOW_BITS, Memory};
+use crate::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, Memory};
 
-/// What a compressor removed from the end of a message (7692-7.2.2-01), and one byte that must be left over.
+/// What a compressor removed from the end of a message (7692-7.2.2-01), and one byte that must be
+/// left over.
 const TAIL_AND_ONE: [u8; 5] = [0x00, 0x00, 0xFF, 0xFF, 0x00];
+
+/// A block with BFINAL costs the peer two bytes and this side a copy of the window, because zlib
+/// has to start anew. So many copied bytes are free in a message: 128 whole windows.
+const FREE_COPIES: u64 = 4 << 20;
+
+/// Beyond that, so many for each compressed byte: a quarter of what it could inflate to.
+const COPIES_PER_BYTE: u64 = 256;
 
 /// The bytes are no DEFLATE stream, or none that ends where the message ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +34,10 @@ pub(crate) struct Inflater {
     retained: bool,
     /// Something of the current message was taken in.
     begun: bool,
+    /// Compressed bytes of the current message that were consumed.
+    consumed: u64,
+    /// Bytes of the window that were copied in the middle of the current message.
+    copied: u64,
 }
 
 impl Inflater {
@@ -34,15 +46,19 @@ impl Inflater {
         Self {
             codec: None,
             window: Window::default(),
-            // zlib has no window of 8 bits; a larger one does no harm.
-            window_bits: window_bits.max(MIN_WINDOW_BITS),
+            // zlib has no window of 8 bits; a larger one does no harm. Numbers out of range come
+            // from parameters that were made by hand.
+            window_bits: window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS),
             takeover,
             retained: takeover && memory == Memory::Retained,
             begun: false,
+            consumed: 0,
+            copied: 0,
         }
     }
 
-    /// Inflates from the front of `input` into `output`, and returns how much of `output` was filled.
+    /// Inflates from the front of `input` into `output`, and returns how much of `output` was
+    /// filled.
     ///
     /// All that there is to be had has been had when `input` is empty and `output` was not filled.
     pub(crate) fn inflate(
@@ -59,13 +75,15 @@ impl Inflater {
             }
             let step = self.step(input, room, InflateFlush::NoFlush)?;
             *input = input.get(step.consumed..).unwrap_or_default();
+            self.consumed += step.consumed as u64;
             let plaintext = room.get(..step.produced).unwrap_or_default();
             self.window.push(plaintext, 1 << self.window_bits);
             let is_full = step.produced == room.len();
             filled += step.produced;
             match step.status {
-                // 7692-7.2.1-04: after a block with BFINAL the next one goes on with the same window.
-                Status::StreamEnd => self.release_codec(),
+                // 7692-7.2.1-04: after a block with BFINAL the next one goes on with the same
+                // window.
+                Status::StreamEnd => self.restart()?,
                 Status::Ok | Status::BufError if input.is_empty() || is_full => return Ok(filled),
                 // Neither is the input at its end nor the output: it cannot go on.
                 Status::Ok | Status::BufError => return Err(InvalidDeflate),
@@ -76,14 +94,27 @@ impl Inflater {
         }
     }
 
+    /// Lets the next step go on from the window.
+    fn restart(&mut self) -> Result<(), InvalidDeflate> {
+        let (oldest, newest) = self.window.parts();
+        self.copied += (oldest.len() + newest.len()) as u64;
+        if self.copied > FREE_COPIES + COPIES_PER_BYTE * self.consumed {
+            return Err(InvalidDeflate);
+        }
+        self.release_codec();
+        Ok(())
+    }
+
     /// Ends a message, of which everything was inflated.
     pub(crate) fn finish(&mut self) -> Result<(), InvalidDeflate> {
         // K7: a compressor always leaves at least one byte.
         if !core::mem::take(&mut self.begun) {
             return Err(InvalidDeflate);
         }
-        // K8: a message ends between two blocks. zlib alone would take a truncated one, and fail at the next. It stops
-        // between blocks when it is told to, so exactly the tail must go in and nothing may come out.
+        (self.consumed, self.copied) = (0, 0);
+        // K8: a message ends between two blocks. zlib alone would take a truncated one, and fail at
+        // the next. It stops between blocks when it is told to, so exactly the tail must go
+        // in and nothing may come out.
         let step = self.step(&TAIL_AND_ONE, &mut [0], InflateFlush::Block)?;
         if step.consumed != TAIL_AND_ONE.len() - 1 || step.produced != 0 {
             return Err(InvalidDeflate);

@@ -27,7 +27,8 @@ enum Hint {
 }
 
 impl Listed {
-    /// Reads parameters. `None` if one is unknown, repeated, or has a value that it must not have (7692-7-01, 7692-7-02).
+    /// Reads parameters. `None` if one is unknown, repeated, or has a value that it must not have
+    /// (7692-7-01, 7692-7-02).
     fn read(parameters: &[Parameter<'_>]) -> Option<Self> {
         let mut listed = Self::default();
         for parameter in parameters {
@@ -90,7 +91,8 @@ pub(crate) fn offer(config: &Deflate) -> String {
     offer
 }
 
-/// What a server answers: the first offer that it can meet decides (7692-5-02). `None` declines them all.
+/// What a server answers: the first offer that it can meet decides (7692-5-02). `None` declines
+/// them all.
 pub(crate) fn answer(
     config: &Deflate,
     offers: &[Extension<'_>],
@@ -103,7 +105,8 @@ pub(crate) fn answer(
 }
 
 fn agree(config: &Deflate, offer: &Listed) -> Option<(String, DeflateParams)> {
-    // K18, 7692-7.2.1-15: a window of 8 bits is not promised, because the compressor would not keep to it.
+    // K18, 7692-7.2.1-15: a window of 8 bits is not promised, because the compressor would not keep
+    // to it.
     let asked = offer.server_max_window_bits.unwrap_or(MAX_WINDOW_BITS);
     if asked < MIN_WINDOW_BITS {
         return None;

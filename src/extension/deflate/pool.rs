@@ -8,8 +8,8 @@ use zlib_rs::{Deflate, DeflateConfig, Inflate};
 
 use crate::config::MAX_WINDOW_BITS;
 
-/// More codecs than this are not kept. A connection holds one only while it is in the middle of a message, so there is
-/// seldom more than one a thread in use at a time.
+/// More codecs than this are not kept. A connection holds one only while it is in the middle of a
+/// message, so there is seldom more than one a thread in use at a time.
 const MAX_SPARE: usize = 4;
 
 /// Space to inflate into before it is known where the bytes belong.
@@ -34,7 +34,8 @@ pub(crate) struct Shape {
     pub(crate) window_bits: u8,
 }
 
-/// An inflater without history. Its window is as large as the format allows, which is always enough (7692-7.2.2-07).
+/// An inflater without history. Its window is as large as the format allows, which is always enough
+/// (7692-7.2.2-07).
 pub(super) fn take_inflate() -> Inflate {
     // While a thread ends there is no pool any more.
     let spare = INFLATERS.try_with(|spare| spare.borrow_mut().pop());

@@ -4,8 +4,9 @@ use alloc::vec::Vec;
 
 /// The last bytes of plaintext that went through a codec, up to the size of the window.
 ///
-/// It is all that context takeover needs: a fresh codec that is primed with it goes on exactly where another one
-/// stopped. It grows with what is put in, so a connection that sends little keeps little.
+/// It is all that context takeover needs: a fresh codec that is primed with it goes on exactly
+/// where another one stopped. It grows with what is put in, so a connection that sends little keeps
+/// little.
 #[derive(Debug, Default)]
 pub(super) struct Window {
     /// A ring once it has its full size; before that, `start` is 0.

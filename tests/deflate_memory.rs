@@ -1,0 +1,362 @@
+//! What compression costs in memory, by a counting allocator: a bomb is stopped within the limits,
+//! and a connection keeps no more than its policy says.
+//!
+//! Codecs and scratch space belong to the thread and are lent to its connections. Unless a
+//! connection retains its own, they are there before anything is measured.
+#![cfg(feature = "deflate")]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may panic, and prints what it measures"
+)]
+#![expect(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use bytes::Buf;
+use sockeye::{
+    CapacityError, Compress, Config, Connection, Deflate, DeflateParams, Delivery, Error, Input,
+    Instant, Limits, Memory, Negotiated,
+};
+
+/// Counts for each thread, because tests run on threads of their own.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+thread_local! {
+    static BYTES: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(change: isize) {
+    // A thread that ends frees things after its locals are gone.
+    let _ = BYTES.try_with(|cell| {
+        cell.set(cell.get() + change);
+        let _ = PEAK.try_with(|peak| peak.set(peak.get().max(cell.get())));
+    });
+}
+
+// SAFETY: everything is the system allocator's; only numbers are kept beside it, in places that do
+// not allocate.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count(size as isize - layout.size() as isize);
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+/// The most bytes above those at the start of `work`, and those that it left.
+fn measure<T>(work: impl FnOnce() -> T) -> (T, isize, isize) {
+    let bytes = BYTES.get();
+    PEAK.set(bytes);
+    let result = work();
+    (result, PEAK.get() - bytes, BYTES.get() - bytes)
+}
+
+const NOW: Instant = Instant::from_millis(1);
+const MEMORIES: [Memory; 3] = [Memory::Retained, Memory::Window, Memory::NoTakeover];
+
+fn config(memory: Memory, bits: u8) -> Config {
+    let deflate = Deflate::server()
+        .with_send_memory(memory)
+        .with_receive_memory(memory)
+        .with_send_window_bits(bits)
+        .with_receive_window_bits(bits);
+    Config::new().with_deflate(deflate)
+}
+
+fn agreed(memory: Memory, bits: u8) -> Negotiated {
+    let mut params = DeflateParams::new();
+    params.client_no_context_takeover = memory == Memory::NoTakeover;
+    params.server_no_context_takeover = memory == Memory::NoTakeover;
+    params.client_max_window_bits = bits;
+    params.server_max_window_bits = bits;
+    Negotiated::new().with_deflate(params)
+}
+
+fn server(config: &Config, negotiated: Negotiated) -> Connection {
+    Connection::server(config, negotiated, NOW)
+}
+
+fn client(config: &Config, negotiated: Negotiated) -> Connection {
+    Connection::client(config, negotiated, || [1, 2, 3, 4], NOW)
+}
+
+/// Moves what `from` has to `to`, which takes it.
+fn pump(from: &mut Connection, to: &mut Connection, buffer: &mut Vec<u8>) {
+    buffer.clear();
+    while let Some(mut output) = from.poll_transmit() {
+        let len = output.chunk().len();
+        buffer.extend_from_slice(output.chunk());
+        output.advance(len);
+    }
+    let mut input = Input::new(buffer);
+    while to.receive(NOW, &mut input).unwrap().is_some() {}
+}
+
+/// A client and a server that talk: both compress, and both windows fill up.
+fn talk(client: &mut Connection, server: &mut Connection, buffer: &mut Vec<u8>) {
+    let message = |number: usize| {
+        let line = |line: usize| format!("{{\"id\":{line},\"of\":{}}}", number * line % 977);
+        (0..150).map(line).collect::<String>()
+    };
+    for number in 0..40 {
+        let message = message(number);
+        client
+            .send_with(message.as_str(), Compress::Always)
+            .unwrap();
+        pump(client, server, buffer);
+        server
+            .send_with(message.as_str(), Compress::Always)
+            .unwrap();
+        pump(server, client, buffer);
+    }
+}
+
+/// The thread's pooled codecs and its scratch space are there afterwards. The level is not that
+/// of what is measured where codecs are retained, because those come from the pool, too, if there
+/// is one that fits.
+fn warm_up(memory: Memory, bits: u8, buffer: &mut Vec<u8>) {
+    let (memory, level) = match memory {
+        Memory::Retained => (Memory::Window, 1),
+        other => (other, 6),
+    };
+    let deflate = config(memory, bits).deflate().unwrap().clone();
+    let config = Config::new().with_deflate(deflate.with_level(level));
+    let mut near = client(&config, agreed(memory, bits));
+    let mut far = server(&config, agreed(memory, bits));
+    talk(&mut near, &mut far, buffer);
+}
+
+/// On a thread of its own, whose pool is empty.
+fn alone(work: impl FnOnce() + Send + 'static) {
+    std::thread::spawn(work).join().unwrap();
+}
+
+#[test]
+fn an_idle_connection_holds_nothing() {
+    println!("Connection: {} bytes", size_of::<Connection>());
+    assert!(size_of::<Connection>() <= 640);
+    for memory in MEMORIES {
+        let config = config(memory, 15);
+        let negotiated = agreed(memory, 15);
+        let (_conn, peak, _) = measure(|| server(&config, negotiated.clone()));
+        assert_eq!(peak, 0, "{memory:?}");
+        let (mut conn, _, _) = measure(|| client(&config, negotiated.clone()));
+        let ((), peak, left) = measure(|| {
+            let mut ping = *b"\x89\x01p";
+            let mut text = *b"\x81\x05Hello";
+            for bytes in [&mut ping[..], &mut text[..]] {
+                let mut input = Input::new(bytes);
+                while conn.receive(NOW, &mut input).unwrap().is_some() {}
+            }
+            let mut output = conn.poll_transmit().unwrap();
+            output.advance(output.remaining());
+        });
+        assert!(peak < 2048, "{peak}");
+        assert_eq!(left, 0, "{memory:?}");
+    }
+}
+
+#[test]
+fn after_traffic() {
+    println!("bytes on the heap for each connection after traffic in both directions:");
+    for memory in MEMORIES {
+        for bits in 9..=15 {
+            alone(move || after_traffic_with(memory, bits));
+        }
+    }
+}
+
+fn after_traffic_with(memory: Memory, bits: u8) {
+    let mut buffer = Vec::with_capacity(1 << 20);
+    warm_up(memory, bits, &mut buffer);
+    let config = config(memory, bits);
+    let mut near = client(&config, agreed(memory, bits));
+    let mut far = server(&config, agreed(memory, bits));
+    let start = BYTES.get();
+    talk(&mut near, &mut far, &mut buffer);
+    let each = (BYTES.get() - start) / 2;
+    let windows = 2 << bits;
+    match memory {
+        Memory::Window => assert!(each <= windows + 1024, "{each}"),
+        Memory::NoTakeover => assert!(each <= 512, "{each}"),
+        _ => assert!(each > windows),
+    }
+    if memory == Memory::Window && bits == 12 {
+        assert!(each <= 10 * 1024, "{each}");
+    }
+    // The deflaters of both go to the pool.
+    near.shrink();
+    far.shrink();
+    let shrunk = (BYTES.get() - start) / 2;
+    println!("{memory:?}, {bits} bits: {each}, with what went to the pool: {shrunk}");
+}
+
+#[test]
+fn a_connection_that_ended_holds_nothing() {
+    for memory in MEMORIES {
+        for abort in [false, true] {
+            alone(move || {
+                let mut buffer = Vec::with_capacity(1 << 20);
+                warm_up(memory, 12, &mut buffer);
+                let config = config(memory, 12);
+                let mut near = client(&config, agreed(memory, 12));
+                let mut far = server(&config, agreed(memory, 12));
+                talk(&mut near, &mut far, &mut buffer);
+                for mut conn in [near, far] {
+                    if abort {
+                        conn.abort();
+                    } else {
+                        assert_eq!(conn.handle_eof(), Err(Error::Eof));
+                    }
+                    let before = BYTES.get();
+                    drop(conn);
+                    let held = before - BYTES.get();
+                    assert!(held <= 64, "{memory:?}, {abort}: {held}");
+                }
+            });
+        }
+    }
+}
+
+/// A mebibyte of zeros, compressed so that it can be repeated.
+fn mebibyte_of_zeros() -> Vec<u8> {
+    let config = Config::new().with_deflate(Deflate::client().with_level(9));
+    let mut conn = server(
+        &config,
+        Negotiated::new().with_deflate(DeflateParams::new()),
+    );
+    let zeros = vec![0; 1 << 20];
+    conn.send_fragment_with(sockeye::Kind::Binary, zeros, false, Compress::Always)
+        .unwrap();
+    let mut output = conn.poll_transmit().unwrap();
+    let frame = output.copy_to_bytes(output.remaining());
+    // A header with 16 bits of length; it ends with a flush, so it can be repeated.
+    assert_eq!(frame[1], 126);
+    frame[4..].to_vec()
+}
+
+/// Feeds the client a message of so many mebibytes of zeros in reads of `size`.
+fn explode(conn: &mut Connection, piece: &[u8], mebibytes: usize, size: usize) -> Option<Error> {
+    let total = (piece.len() * mebibytes + 1) as u64;
+    let mut header = match u16::try_from(total) {
+        Ok(total) => [&[0xC2, 126][..], &total.to_be_bytes()].concat(),
+        Err(_) => [&[0xC2, 127][..], &total.to_be_bytes()].concat(),
+    };
+    conn.receive(NOW, &mut Input::new(&mut header)).unwrap();
+    let mut buffer = vec![0; size.min(piece.len())];
+    for _ in 0..mebibytes {
+        for part in piece.chunks(size) {
+            let read = &mut buffer[..part.len()];
+            read.copy_from_slice(part);
+            let mut input = Input::new(read);
+            loop {
+                match conn.receive(NOW, &mut input) {
+                    Ok(None) => break,
+                    Ok(Some(_)) => {}
+                    Err(error) => return Some(error),
+                }
+            }
+        }
+    }
+    conn.receive(NOW, &mut Input::new(&mut [0])).err()
+}
+
+#[test]
+fn d_20_d_24_bombs() {
+    let piece = mebibyte_of_zeros();
+    println!("a mebibyte of zeros: {} bytes", piece.len());
+    let too_large = Error::Capacity(CapacityError::MessageTooLarge);
+    for memory in MEMORIES {
+        let mut worst = 0;
+        for (limit, mebibytes, size) in [
+            (100_000, 1, usize::MAX),
+            (100_000, 1, 1),
+            (1 << 20, 64, usize::MAX),
+            (1 << 20, 64, 1),
+            (2 << 20, 1024, 1000),
+            (5_000_000, 1024, usize::MAX),
+            (5_000_000, 64, 1),
+        ] {
+            for delivery in [Delivery::Messages, Delivery::Chunks] {
+                let limits = Limits::new()
+                    .with_max_message_size(limit)
+                    .with_max_frame_size(1 << 30);
+                let config = config(memory, 15)
+                    .with_limits(limits)
+                    .with_delivery(delivery);
+                let mut buffer = Vec::with_capacity(1 << 20);
+                warm_up(memory, 15, &mut buffer);
+                let mut conn = client(&config, agreed(memory, 15));
+                let run = || explode(&mut conn, &piece, mebibytes, size);
+                let (error, peak, left) = measure(run);
+                assert_eq!(error, Some(too_large));
+                let codec = if memory == Memory::Retained {
+                    48 << 10
+                } else {
+                    0
+                };
+                let kept = if delivery == Delivery::Messages {
+                    limit
+                } else {
+                    0
+                };
+                let over = peak - kept as isize;
+                worst = worst.max(over);
+                let allowed = (32 << 10) + (64 << 10) + codec;
+                assert!(over <= allowed, "{memory:?} {limit} {delivery:?}: {over}");
+                assert!(left <= 1024, "{memory:?}: {left}");
+            }
+        }
+        println!("{memory:?}: a bomb takes {worst} bytes more than the limit");
+    }
+}
+
+#[test]
+fn codecs() {
+    for bits in [9, 12, 15] {
+        for mem_level in [1, 5, 8] {
+            alone(move || codec(bits, mem_level));
+        }
+    }
+}
+
+/// What a codec takes that is retained.
+fn codec(bits: u8, mem_level: u8) {
+    warm_up(Memory::NoTakeover, 15, &mut Vec::new());
+    let memory = Memory::Retained;
+    let deflate = config(memory, bits).deflate().unwrap().clone();
+    let config = Config::new().with_deflate(deflate.with_mem_level(mem_level).with_level(7));
+    let mut far = server(&config, agreed(memory, bits));
+    let text = "some words, some words";
+    let ((), _, deflate) = measure(|| far.send_with(text, Compress::Always).unwrap());
+    let mut output = far.poll_transmit().unwrap();
+    let mut wire = output.copy_to_bytes(output.remaining()).to_vec();
+    let mut near = client(&config, agreed(memory, bits));
+    let ((), _, inflate) = measure(|| {
+        let mut input = Input::new(&mut wire);
+        while near.receive(NOW, &mut input).unwrap().is_some() {}
+    });
+    println!("{bits} bits, mem_level {mem_level}: deflater {deflate}, inflater {inflate}");
+    assert!(inflate <= 48 << 10);
+}
