@@ -31,7 +31,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use sockeye::handshake::{Acceptance, Refusal, Request};
 use sockeye::tokio::TokioIo;
-use sockeye::{CloseCode, Config, Deflate, Limits, Message, Prepared, SocketError, WebSocket};
+use sockeye::{
+    CloseCode, Config, Deflate, Limits, Message, Prepared, SocketError, State, WebSocket,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::watch;
@@ -223,7 +225,8 @@ async fn chat(
                 }
                 Some(Message::Text(text)) => member.say(&text),
             },
-            event = events.recv() => match event {
+            // A member that has left is only waited for.
+            event = events.recv(), if ws.state() == State::Open => match event {
                 Ok(event) if ws.queued() <= MAX_BACKLOG => ws.feed_prepared(&event).await?,
                 // What waits for this member is bounded twice, and beyond that it has to go.
                 Ok(_) | Err(RecvError::Lagged(_)) => {

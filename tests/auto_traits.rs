@@ -1,0 +1,55 @@
+//! What applications may do with the public types: send them to tasks and threads, and share them.
+
+use sockeye::handshake::{ClientHandshake, ClientRequest, Request, ServerHandshake};
+use sockeye::{
+    Closed, Config, Connection, Deflate, Error, Event, HandshakeError, Message, Negotiated,
+    Payload, Prepared, Receiver, SendError, Sender, SocketError, Text, blocking,
+};
+
+const fn everywhere<T: Send + Sync>() {}
+
+const _: () = {
+    everywhere::<Connection>();
+    everywhere::<Receiver>();
+    everywhere::<Sender>();
+    everywhere::<Event<'static>>();
+    everywhere::<Message<'static>>();
+    everywhere::<Text<'static>>();
+    everywhere::<Payload<'static>>();
+    everywhere::<Prepared>();
+    everywhere::<Closed>();
+    everywhere::<Config>();
+    everywhere::<Deflate>();
+    everywhere::<Negotiated>();
+    everywhere::<Error>();
+    everywhere::<SendError>();
+    everywhere::<SocketError>();
+    everywhere::<HandshakeError>();
+    everywhere::<ClientHandshake>();
+    everywhere::<ClientRequest>();
+    everywhere::<ServerHandshake>();
+    everywhere::<Request>();
+    everywhere::<blocking::WebSocket<std::net::TcpStream>>();
+    everywhere::<blocking::SendHalf<std::net::TcpStream>>();
+    everywhere::<sockeye::WebSocket<sockeye::tokio::TokioIo<tokio::net::TcpStream>>>();
+    everywhere::<sockeye::WebSocket<sockeye::futures::FuturesIo<smol::net::TcpStream>>>();
+};
+
+/// What is borrowed of a connection may be held while a spawned task waits.
+#[test]
+fn a_borrowed_subprotocol_may_be_held_over_an_await() {
+    fn spawnable<F: Future + Send>(_: F) {}
+    async fn task(ws: blocking::WebSocket<std::net::TcpStream>) -> bool {
+        let subprotocol = ws.negotiated().subprotocol();
+        std::future::ready(()).await;
+        subprotocol.is_some()
+    }
+    spawnable(async {
+        let stream = std::net::TcpStream::connect("127.0.0.1:1")?;
+        let negotiated = Negotiated::new();
+        let now = sockeye::Instant::now();
+        let connection = Connection::server(&Config::new(), negotiated, now);
+        task(blocking::WebSocket::new(stream, connection, b"")).await;
+        Ok::<(), std::io::Error>(())
+    });
+}
