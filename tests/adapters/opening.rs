@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye::handshake::{Acceptance, ClientRequest, Refusal, ServerHandshake};
+use sockeye::handshake::{Acceptance, ClientRequest, Refusal, RequestError, ServerHandshake};
 use sockeye::{CloseCode, Config, HandshakeError, Input, SocketError};
 
 use crate::support::*;
@@ -258,7 +258,8 @@ fn nobody_listens<A: Adapter>() {
 
 fn secure_url<A: Adapter>() {
     let error = A::run(async { A::connect("wss://127.0.0.1/").await.err() });
-    assert!(matches!(error, Some(SocketError::Io(_))), "{error:?}");
+    let needs_tls = matches!(error, Some(SocketError::Request(RequestError::NeedsTls)));
+    assert!(needs_tls, "{error:?}");
     let error = A::run(async { A::connect("http://[::1").await.err() });
     assert!(matches!(error, Some(SocketError::Url(_))), "{error:?}");
 }
