@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod halves;
 mod stream;
 
 use core::future::{Future, poll_fn};
@@ -40,7 +41,7 @@ use std::vec::Vec;
 
 use super::connect::{client as run_client, plain_address};
 use super::driver::poll_item;
-use super::{SocketError, split, upgrade, websocket};
+use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
     CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
@@ -50,6 +51,7 @@ use crate::{
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
 
+pub use halves::{ReceiveHalf, SendHalf};
 pub use stream::{BlockingIo, Stream, Untimed};
 
 /// Runs a future whose transport blocks. It is pending only when a wait was cut short, so it is
@@ -407,203 +409,5 @@ impl<S: Stream> Iterator for WebSocket<S> {
     fn next(&mut self) -> Option<Self::Item> {
         let websocket::WebSocket { inlet, output, .. } = &mut self.0;
         block_on(poll_fn(|cx| poll_item(inlet, output, cx)))
-    }
-}
-
-impl WebSocket<TcpStream> {
-    /// The receiving and the sending half, for two threads.
-    ///
-    /// # Errors
-    ///
-    /// The socket could not be duplicated. The connection is lost.
-    pub fn split(self) -> io::Result<(ReceiveHalf<TcpStream>, SendHalf<TcpStream>)> {
-        let second = self.stream().try_clone()?;
-        Ok(self.split_with(|stream| (stream, second)))
-    }
-}
-
-impl<S> WebSocket<S> {
-    /// As `split`, for other streams: `divide` makes two of one, for reading and for writing.
-    pub fn split_with(self, divide: impl FnOnce(S) -> (S, S)) -> (ReceiveHalf<S>, SendHalf<S>) {
-        let (receive, send) = self.0.split_io(|io| {
-            let (read, write) = divide(io.into_stream());
-            (BlockingIo::shared(read), BlockingIo::shared(write))
-        });
-        (ReceiveHalf(receive), SendHalf(send))
-    }
-}
-
-/// The receiving half of a blocking [`WebSocket`]. As [`sockeye::ReceiveHalf`](crate::ReceiveHalf).
-///
-/// While it waits for input it looks up now and then, so that it meets a deadline that the other
-/// half has set.
-#[derive(Debug)]
-pub struct ReceiveHalf<S>(split::ReceiveHalf<BlockingIo<S>, BlockingIo<S>>);
-
-impl<S: Stream> ReceiveHalf<S> {
-    /// As [`sockeye::WebSocket::recv`](crate::WebSocket::recv).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn recv(&mut self) -> Result<Option<Message<'static>>, SocketError> {
-        block_on(self.0.recv())
-    }
-
-    /// As [`sockeye::WebSocket::recv_event`](crate::WebSocket::recv_event).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn recv_event(&mut self) -> Result<Option<Event<'static>>, SocketError> {
-        block_on(self.0.recv_event())
-    }
-
-    /// As [`sockeye::ReceiveHalf::recv_with`](crate::ReceiveHalf::recv_with).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn recv_with<T>(
-        &mut self,
-        handle: impl FnOnce(Event<'_>) -> T,
-    ) -> Result<Option<T>, SocketError> {
-        block_on(self.0.recv_with(handle))
-    }
-
-    /// How the connection ended, once it has.
-    pub fn closed(&mut self) -> Option<Closed> {
-        self.0.closed()
-    }
-}
-
-/// The messages that arrive, up to the end or the first error.
-impl<S: Stream> Iterator for ReceiveHalf<S> {
-    type Item = Result<Message<'static>, SocketError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let split::ReceiveHalf { inlet, link } = &mut self.0;
-        block_on(poll_fn(|cx| poll_item(inlet, link, cx)))
-    }
-}
-
-/// The sending half of a blocking [`WebSocket`]. As [`sockeye::SendHalf`](crate::SendHalf).
-#[derive(Debug)]
-pub struct SendHalf<S>(split::SendHalf<BlockingIo<S>>);
-
-impl<S: Stream> SendHalf<S> {
-    /// As [`sockeye::WebSocket::send`](crate::WebSocket::send).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
-        block_on(self.0.send(message))
-    }
-
-    /// As [`sockeye::SendHalf::feed`](crate::SendHalf::feed).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
-        block_on(self.0.feed(message))
-    }
-
-    /// As [`sockeye::WebSocket::send_with`](crate::WebSocket::send_with).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[cfg(feature = "deflate")]
-    pub fn send_with<'p>(
-        &mut self,
-        message: impl Into<Message<'p>>,
-        compress: Compress,
-    ) -> Result<(), SocketError> {
-        block_on(self.0.send_with(message, compress))
-    }
-
-    /// As [`sockeye::WebSocket::send_prepared`](crate::WebSocket::send_prepared).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    #[cfg(feature = "deflate")]
-    pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
-        block_on(self.0.send_prepared(message))
-    }
-
-    /// As [`sockeye::WebSocket::try_feed`](crate::WebSocket::try_feed).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn try_feed<'p>(
-        &mut self,
-        message: impl Into<Message<'p>>,
-    ) -> Result<(), Unsent<Message<'p>>> {
-        self.0.try_feed(message)
-    }
-
-    /// As [`sockeye::WebSocket::flush`](crate::WebSocket::flush).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn flush(&mut self) -> Result<(), SocketError> {
-        block_on(self.0.flush())
-    }
-
-    /// As [`sockeye::WebSocket::send_fragment`](crate::WebSocket::send_fragment).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn send_fragment<'p>(
-        &mut self,
-        kind: Kind,
-        payload: impl Into<Payload<'p>>,
-        fin: bool,
-    ) -> Result<(), SocketError> {
-        block_on(self.0.send_fragment(kind, payload, fin))
-    }
-
-    /// As [`sockeye::WebSocket::ping`](crate::WebSocket::ping).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
-        block_on(self.0.ping(payload))
-    }
-
-    /// As [`sockeye::SendHalf::close`](crate::SendHalf::close).
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), SocketError> {
-        block_on(self.0.close(code, reason))
-    }
-
-    /// How far the connection is.
-    pub fn state(&self) -> State {
-        self.0.state()
-    }
-
-    /// The peer's Close frame, once it came: why nothing can be sent any more.
-    pub fn peer_close(&self) -> Option<CloseFrame> {
-        self.0.peer_close()
-    }
-
-    /// How the connection ended, once it has.
-    pub fn closed(&self) -> Option<Closed> {
-        self.0.closed()
-    }
-
-    /// How many bytes wait to be written.
-    pub fn queued(&self) -> usize {
-        self.0.queued()
     }
 }
