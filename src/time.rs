@@ -24,7 +24,14 @@ use core::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 
+/// Durations of deadlines count as no less than this: the resolution of common timers.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 impl Instant {
+    /// Before every present: a deadline that starts as soon as somebody tells the time.
+    #[cfg(feature = "deflate")]
+    pub(crate) const AT_ONCE: Self = Self(0);
+
     /// The moment `nanos` nanoseconds after the clock's origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -38,6 +45,12 @@ impl Instant {
     /// Nanoseconds since the clock's origin.
     pub const fn as_nanos(self) -> u64 {
         self.0
+    }
+
+    /// The deadline that is `duration` later. It is in the future whatever the duration, so who
+    /// meets it makes progress.
+    pub(crate) fn after(self, duration: Duration) -> Self {
+        self + duration.max(SHORTEST)
     }
 
     /// The time from `earlier` to `self`, or zero if `earlier` is the later one.

@@ -61,11 +61,14 @@ async fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
 }
 
 async fn open(near: TcpStream, far: TcpStream) -> (Ws, Ws) {
+    open_with(near, far, &Config::new()).await
+}
+
+async fn open_with(near: TcpStream, far: TcpStream, config: &Config) -> (Ws, Ws) {
     let request = ClientRequest::new("ws://localhost/").unwrap();
-    let config = Config::new();
     let (server, client) = tokio::join!(
-        sockeye::tokio::accept(near, &config),
-        sockeye::tokio::client(far, &request, &config),
+        sockeye::tokio::accept(near, config),
+        sockeye::tokio::client(far, &request, config),
     );
     (server.unwrap(), client.unwrap().0)
 }
@@ -142,6 +145,55 @@ async fn memory() {
     assert!((heap + inline as isize) < 1024);
 }
 
+/// Codecs that are retained go while the connection only waits for input, in one piece or split.
+#[cfg(feature = "deflate")]
+async fn codecs() {
+    use core::time::Duration;
+    use sockeye::{Deflate, Memory};
+
+    const COUNT: usize = 10;
+    let deflate = Deflate::client()
+        .with_send_window_bits(12)
+        .with_receive_window_bits(12)
+        .with_send_memory(Memory::Retained)
+        .with_receive_memory(Memory::Retained)
+        .with_idle_release(Some(Duration::from_millis(50)));
+    let config = Config::new().with_deflate(deflate);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let before = LIVE.load(Ordering::Relaxed);
+    let mut servers = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..COUNT {
+        let (near, far) = pair(&listener).await;
+        let (mut server, mut client) = open_with(near, far, &config).await;
+        let message = br#"{"a message":"that compresses, compresses, and compresses"}"#.repeat(3);
+        tokio::join!(echo(&mut server, 10), talk(&mut client, &message, 10));
+        servers.push(server);
+        clients.push(client.split());
+    }
+    let each = || (LIVE.load(Ordering::Relaxed) - before) / (2 * COUNT) as isize;
+    let busy = each();
+    let waiting = servers.iter_mut().map(|server| async {
+        let _message = server.recv().await;
+    });
+    let waiting = waiting.collect::<futures_util::future::JoinAll<_>>();
+    let also_waiting = clients.iter_mut().map(|(client, _)| async {
+        let _message = client.recv().await;
+    });
+    let also_waiting = also_waiting.collect::<futures_util::future::JoinAll<_>>();
+    let wait = tokio::time::sleep(Duration::from_millis(500));
+    tokio::select! {
+        _ = waiting => panic!("nothing was sent"),
+        _ = also_waiting => panic!("nothing was sent"),
+        () = wait => {}
+    }
+    let idle = each();
+    println!("with codecs retained: {busy} bytes a connection, {idle} once they were idle");
+    assert!(busy > 200_000, "{busy}");
+    // The thread's pool keeps four.
+    assert!(idle < 50_000, "{idle}");
+}
+
 async fn allocations() {
     const COUNT: usize = 10_000;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -197,5 +249,7 @@ fn memory_and_allocations() {
     builder.enable_all().build().unwrap().block_on(async {
         memory().await;
         allocations().await;
+        #[cfg(feature = "deflate")]
+        codecs().await;
     });
 }

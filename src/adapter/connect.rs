@@ -41,7 +41,7 @@ pub(super) trait Exchange {
     }
 
     /// Runs the deadline.
-    fn poll_late<I: ReadIo>(
+    fn poll_late<I: ReadIo + WriteIo>(
         &mut self,
         io: &mut I,
         cx: &mut Context<'_>,
@@ -50,8 +50,7 @@ pub(super) trait Exchange {
             if io.poll_deadline(cx, Some(deadline)).is_pending() {
                 break;
             }
-            // The transport's clock may be ahead of this one.
-            self.handle_timeout(Instant::now().max(deadline))?;
+            self.handle_timeout(io.now().max(deadline))?;
         }
         Ok(())
     }
@@ -71,7 +70,7 @@ pub(super) trait Exchange {
             return Poll::Ready(Ok(()));
         }
         if let Some(deadline) = deadline.filter(|_| is_late) {
-            self.handle_timeout(Instant::now().max(deadline))?;
+            self.handle_timeout(io.now().max(deadline))?;
         }
         Poll::Pending
     }
@@ -86,9 +85,7 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
     poll_fn(|cx| {
         loop {
             if !buffer.is_empty() {
-                if let Some(result) =
-                    buffer.consume(|input| handshake.receive(Instant::now(), input))?
-                {
+                if let Some(result) = buffer.consume(|input| handshake.receive(io.now(), input))? {
                     end_deadline(io, cx);
                     return Poll::Ready(Ok(result));
                 }
@@ -142,10 +139,7 @@ pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
     handshake: &mut E,
     config: &Config,
 ) {
-    let deadline = config
-        .timeouts()
-        .close()
-        .map(|timeout| Instant::now() + timeout);
+    let deadline = config.timeouts().close().map(|timeout| io.now() + timeout);
     let mut shut_down = false;
     poll_fn(|cx| {
         for _ in 0..MAX_READS {
@@ -191,7 +185,7 @@ pub(super) async fn client<I: ReadIo + WriteIo>(
         response,
         ..
     } = accepted;
-    let connection = Connection::client(config, negotiated, RandomKeys::new(), Instant::now());
+    let connection = Connection::client(config, negotiated, RandomKeys::new(), io.now());
     let leftover = buffer.into_unread();
     Ok((WebSocket::new(io, connection, &leftover), response))
 }

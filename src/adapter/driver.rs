@@ -35,6 +35,8 @@ pub(super) struct Output<W> {
     shut_down: bool,
     /// Writing failed, and is not tried again.
     broken: Option<ErrorKind>,
+    /// The deadline that the receiving task knows of.
+    told: Option<Instant>,
 }
 
 impl<W> Output<W> {
@@ -46,6 +48,7 @@ impl<W> Output<W> {
             unflushed: false,
             shut_down: false,
             broken: None,
+            told: None,
         }
     }
 
@@ -59,6 +62,8 @@ impl<W> Output<W> {
             unflushed: self.unflushed,
             shut_down: self.shut_down,
             broken: self.broken,
+            // Another transport knows of none.
+            told: None,
         };
         (rest, output)
     }
@@ -85,13 +90,6 @@ impl<W> Output<W> {
 
     pub(super) fn into_io(self) -> W {
         self.io
-    }
-
-    /// Starts the closing handshake, and wakes the receiving task, which has a deadline now.
-    pub(super) fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.tend(|sender| sender.close(Instant::now(), code, reason))?;
-        self.signals.wake_side(Side::Receive);
-        Ok(())
     }
 
     /// Changes the sender in a way that leaves the receiving side something to do.
@@ -125,10 +123,24 @@ impl<W> Output<W> {
 
     /// Whether there is something to write, a deadline to keep, or a transport to end.
     fn has_work(&self) -> bool {
-        self.sender.state() != State::Open
-            || self.sender.queued() > 0
+        self.sender.queued() > 0
             || self.unflushed
-            || self.broken.is_some()
+            || self.is_ending()
+            || self.sender.poll_timeout().is_some()
+    }
+
+    fn is_ending(&self) -> bool {
+        self.sender.state() != State::Open || self.broken.is_some()
+    }
+
+    /// Whether there is a deadline that the receiving task does not know of, and that comes before
+    /// the one that it does.
+    fn has_news(&self) -> bool {
+        match (self.sender.poll_timeout(), self.told) {
+            (Some(deadline), Some(told)) => deadline < told,
+            (Some(_), None) => true,
+            (None, _) => false,
+        }
     }
 
     fn write_error(&self) -> Option<io::Error> {
@@ -137,6 +149,14 @@ impl<W> Output<W> {
 }
 
 impl<W: WriteIo> Output<W> {
+    /// Starts the closing handshake, and wakes the receiving task, which has a deadline now.
+    pub(super) fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        let now = self.io.now();
+        self.tend(|sender| sender.close(now, code, reason))?;
+        self.signals.wake_side(Side::Receive);
+        Ok(())
+    }
+
     /// Writes until nothing waits.
     #[expect(
         clippy::needless_pass_by_ref_mut,
@@ -165,8 +185,11 @@ impl<W: WriteIo> Output<W> {
         match side {
             // It may wait for room that there is now.
             Side::Receive => self.signals.wake_side(Side::Send),
-            // It waits to end the transport, or for input that will not come.
-            Side::Send if self.has_work() => self.signals.wake_side(Side::Receive),
+            // It waits to end the transport, for input that will not come, or for too long.
+            Side::Send if self.is_ending() || self.has_news() => {
+                self.signals.set_needs_care(true);
+                self.signals.wake_side(Side::Receive);
+            }
             Side::Send => {}
         }
         Poll::Ready(result)
@@ -280,6 +303,8 @@ pub(super) struct Inlet {
     pub(super) eof: bool,
     /// How many reads gave something since the last wait.
     pub(super) reads: u32,
+    /// The transport was told of a deadline.
+    pub(super) timed: bool,
     /// The iterator or stream of messages gave its last item.
     pub(super) ended: bool,
 }
@@ -377,23 +402,27 @@ pub(super) fn poll_event<L: Link, T>(
             Ok(Some(event)) => {
                 if matches!(event, Event::Ping(_) | Event::Close(_)) {
                     link.output(|output| {
-                        output.tend(|sender| sender.respond(Instant::now(), &event))
+                        let now = output.io.now();
+                        output.tend(|sender| sender.respond(now, &event));
                     });
                 }
                 let handled = handle.take().map(|handle| handle(link, event));
                 return Poll::Ready(Ok(handled));
             }
             Ok(None) => {}
-            Err(error) => {
-                link.output(|output| output.tend(|sender| sender.fail(Instant::now(), error)));
-            }
+            Err(error) => link.output(|output| {
+                let now = output.io.now();
+                output.tend(|sender| sender.fail(now, error));
+            }),
         }
         inlet.buffer.release();
-        let cares = link.needs_care();
+        let cares = link.needs_care() || inlet.timed || inlet.receiver.poll_timeout().is_some();
+        let mut due = None;
         if cares {
             link.register(cx);
-            if let Poll::Ready(result) = poll_care(link, cx) {
-                return Poll::Ready(result.map(|()| None));
+            match poll_care(inlet, link, cx) {
+                Poll::Ready(result) => return Poll::Ready(result.map(|()| None)),
+                Poll::Pending => due = poll_due(inlet, link, cx),
             }
         }
         if inlet.eof {
@@ -401,17 +430,29 @@ pub(super) fn poll_event<L: Link, T>(
             if link.output(Output::give_up) {
                 continue;
             }
+            if let Some(deadline) = due {
+                meet(inlet, link, deadline);
+                continue;
+            }
             return Poll::Pending;
         }
         if inlet.reads >= MAX_READS {
             inlet.reads = 0;
+            if let Some(deadline) = due {
+                // There may always be something to read.
+                meet(inlet, link, deadline);
+            }
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        // Before a deadline is met: what the peer sent may have waited longer than the application
+        // let this task run.
         match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
             Poll::Pending => {
                 inlet.reads = 0;
-                if !cares {
+                if let Some(deadline) = due {
+                    meet(inlet, link, deadline);
+                } else if !cares {
                     link.register(cx);
                     if !link.needs_care() {
                         return Poll::Pending;
@@ -454,19 +495,15 @@ fn read<L: Link>(
     (count, result)
 }
 
-/// Does for the sending side what only the receiving task is there to do: writes answers, meets
-/// deadlines, ends the transport. Ready when the connection is closed.
-fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+/// Does for the sending side what only the receiving task is there to do: writes answers, ends the
+/// transport. Ready when the connection is closed.
+fn poll_care<L: Link>(
+    inlet: &mut Inlet,
+    link: &mut L,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), SocketError>> {
     // A blocking transport has to know the deadline before it waits.
-    loop {
-        let deadline = link.output(|output| output.sender.poll_timeout());
-        if link.poll_deadline(cx, deadline).is_pending() {
-            break;
-        }
-        // The transport's clock may be ahead of this one. What it returns lasts in the sender.
-        let now = deadline.map_or_else(Instant::now, |deadline| Instant::now().max(deadline));
-        let _timeout = link.output(|output| output.end(|sender| sender.handle_timeout(now)));
-    }
+    let _due = poll_due(inlet, link, cx);
     let (ended, error) = link.output(|output| {
         let ended = output.poll_drive(cx).is_ready();
         output.signals.set_needs_care(output.has_work());
@@ -476,6 +513,32 @@ fn poll_care<L: Link>(link: &mut L, cx: &mut Context<'_>) -> Poll<Result<(), Soc
         return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
     }
     Poll::Pending
+}
+
+/// The next deadline, if it has passed. If not, the task is woken when it has.
+fn poll_due<L: Link>(inlet: &mut Inlet, link: &mut L, cx: &mut Context<'_>) -> Option<Instant> {
+    let sending = link.output(|output| {
+        output.told = output.sender.poll_timeout();
+        output.told
+    });
+    let deadlines = [sending, inlet.receiver.poll_timeout()];
+    let deadline = deadlines.into_iter().flatten().min();
+    inlet.timed = deadline.is_some();
+    match link.poll_deadline(cx, deadline) {
+        Poll::Ready(()) => deadline,
+        Poll::Pending => None,
+    }
+}
+
+/// Does what is to be done at a deadline that has passed. What comes of it lasts in the two halves.
+fn meet<L: Link>(inlet: &mut Inlet, link: &mut L, deadline: Instant) {
+    let receiver = &mut inlet.receiver;
+    link.output(|output| {
+        // A transport's timer may be ahead of its clock.
+        let now = output.io.now().max(deadline);
+        receiver.handle_timeout(now);
+        let _timeout = output.end(|sender| sender.handle_timeout(now));
+    });
 }
 
 /// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection

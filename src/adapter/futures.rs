@@ -32,7 +32,7 @@
 
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, ready};
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -87,15 +87,29 @@ impl<S: AsyncRead + Unpin> ReadIo for FuturesIo<S> {
             self.timer = None;
             return Poll::Pending;
         };
-        let timer = match &mut self.timer {
-            Some((at, timer)) if *at == deadline => timer,
-            other => &mut other.insert((deadline, Timer::at(deadline.to_std()))).1,
-        };
-        if Pin::new(timer).poll(cx).is_pending() {
-            return Poll::Pending;
+        if deadline <= Instant::from_nanos(0) {
+            // Who only asks for the time needs no timer.
+            return Poll::Ready(());
         }
-        self.timer = None;
-        Poll::Ready(())
+        let (at, timer) = match &mut self.timer {
+            Some(timer) => timer,
+            empty => empty.insert((deadline, Timer::at(deadline.to_std()))),
+        };
+        loop {
+            // Deadlines are mostly put off. Waking too early now and then costs less than winding
+            // the timer on each time.
+            if deadline < *at {
+                timer.set_at(deadline.to_std());
+                *at = deadline;
+            }
+            ready!(Pin::new(&mut *timer).poll(cx));
+            if *at == deadline {
+                self.timer = None;
+                return Poll::Ready(());
+            }
+            timer.set_at(deadline.to_std());
+            *at = deadline;
+        }
     }
 }
 

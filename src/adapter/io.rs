@@ -46,4 +46,11 @@ pub trait WriteIo {
     ///
     /// As [`ReadIo::poll_read`].
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// The present moment, on the clock that [`ReadIo::poll_deadline`] goes by.
+    ///
+    /// Default: the standard library's clock.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 }

@@ -31,13 +31,12 @@
 
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
-use core::time::Duration;
 use std::boxed::Box;
 use std::io::{self, IoSlice};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
 use ::tokio::net::TcpStream;
-use ::tokio::time::{Sleep, sleep, timeout};
+use ::tokio::time::{Sleep, sleep_until, timeout_at};
 
 use super::connect::client as run_client;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
@@ -88,13 +87,29 @@ impl<S: AsyncRead + Unpin> ReadIo for TokioIo<S> {
             self.sleep = None;
             return Poll::Pending;
         };
-        let sleep = match &mut self.sleep {
-            Some((at, sleep)) if *at == deadline => sleep,
-            other => &mut other.insert((deadline, Box::pin(sleep(left(deadline))))).1,
+        if deadline <= Instant::from_nanos(0) {
+            // Who only asks for the time needs no timer.
+            return Poll::Ready(());
+        }
+        let (at, sleep) = match &mut self.sleep {
+            Some(sleep) => sleep,
+            empty => empty.insert((deadline, Box::pin(sleep_until(deadline.to_std().into())))),
         };
-        ready!(sleep.as_mut().poll(cx));
-        self.sleep = None;
-        Poll::Ready(())
+        loop {
+            // Deadlines are mostly put off. Waking too early now and then costs less than winding
+            // the timer on each time.
+            if deadline < *at {
+                sleep.as_mut().reset(deadline.to_std().into());
+                *at = deadline;
+            }
+            ready!(sleep.as_mut().poll(cx));
+            if *at == deadline {
+                self.sleep = None;
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline.to_std().into());
+            *at = deadline;
+        }
     }
 }
 
@@ -114,12 +129,15 @@ impl<S: AsyncWrite + Unpin> WriteIo for TokioIo<S> {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
+
+    fn now(&self) -> Instant {
+        now()
+    }
 }
 
-/// How long until then. Tokio's own clock may be another, because tests can pause it and wind it
-/// on.
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
+/// Tokio's own clock, because tests can pause it and wind it on.
+fn now() -> Instant {
+    ::tokio::time::Instant::now().into_std().into()
 }
 
 /// Connects to a `ws://` URL with the default settings.
@@ -147,12 +165,12 @@ pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<TokioIo<TcpStream>>, Response), SocketError> {
-    let started = Instant::now();
+    let started = now();
     let address = super::connect::plain_address(request)?;
     let connecting = TcpStream::connect(address);
     let stream = match config.timeouts().handshake() {
         None => connecting.await?,
-        Some(limit) => timeout(left(started + limit), connecting)
+        Some(limit) => timeout_at((started + limit).to_std().into(), connecting)
             .await
             .map_err(|_| HandshakeError::Timeout)??,
     };
@@ -170,7 +188,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(WebSocket<TokioIo<S>>, Response), SocketError> {
-    run_client(TokioIo::new(stream), request, config, Instant::now()).await
+    run_client(TokioIo::new(stream), request, config, now()).await
 }
 
 /// Does a server's opening handshake, accepting every valid request.

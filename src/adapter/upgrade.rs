@@ -35,7 +35,7 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     /// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake), [`SocketError::Io`] if the
     /// transport failed.
     pub async fn receive(io: I, config: &Config) -> Result<Self, SocketError> {
-        let handshake = ServerHandshake::new(config, Instant::now());
+        let handshake = ServerHandshake::new(config, io.now());
         Self::receive_with(io, config, handshake).await
     }
 
@@ -46,7 +46,7 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     ///
     /// As [`receive`](Self::receive).
     pub async fn receive_any(io: I, config: &Config) -> Result<Self, SocketError> {
-        let handshake = ServerHandshake::new(config, Instant::now()).with_plain_requests();
+        let handshake = ServerHandshake::new(config, io.now()).with_plain_requests();
         Self::receive_with(io, config, handshake).await
     }
 
@@ -93,7 +93,7 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
     pub async fn accept(mut self, acceptance: Acceptance) -> Result<WebSocket<I>, SocketError> {
         let negotiated = self.handshake.accept(acceptance)?;
         poll_fn(|cx| self.handshake.poll_answer(&mut self.io, cx)).await?;
-        let connection = Connection::server(&self.config, negotiated, Instant::now());
+        let connection = Connection::server(&self.config, negotiated, self.io.now());
         let leftover = self.buffer.into_unread();
         Ok(WebSocket::new(self.io, connection, &leftover))
     }

@@ -58,6 +58,7 @@ impl<I> WebSocket<I> {
                 buffer: ReadBuffer::with_unread(leftover),
                 eof: false,
                 reads: 0,
+                timed: false,
                 ended: false,
             },
             output: Output::new(sender, io),

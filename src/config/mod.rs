@@ -246,7 +246,7 @@ impl Default for Limits {
     }
 }
 
-/// How long to wait for a peer. `None` waits forever.
+/// How long to wait for a peer. `None` waits forever; less than a millisecond counts as one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     handshake: Option<Duration>,

@@ -217,6 +217,7 @@ impl Connection {
     /// [`Error::Timeout`] if the closing handshake did not end in time. The transport is to be
     /// closed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
+        self.receiver.handle_timeout(now);
         let result = self.sender.handle_timeout(now);
         self.release_if_closed();
         result
@@ -231,8 +232,12 @@ impl Connection {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all. Any other call may
     /// change it.
+    ///
+    /// It may have passed already. It is the clock's origin, before every present, if a deadline
+    /// starts now and only the time is missing.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.sender.poll_timeout()
+        let deadlines = [self.sender.poll_timeout(), self.receiver.poll_timeout()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Queues a message as one frame.
@@ -355,9 +360,9 @@ impl Connection {
         self.sender.send_prepared(message)
     }
 
-    /// Gives back the codecs that [`Memory::Retained`](crate::Memory::Retained) keeps, for a
-    /// connection that will be idle for a while. The context stays; the next compressed message
-    /// makes a codec anew.
+    /// Gives back the codecs that [`Memory::Retained`](crate::Memory::Retained) keeps, now and not
+    /// after [`Deflate::idle_release`](crate::Deflate::idle_release). The context stays; the next
+    /// compressed message makes a codec anew.
     #[cfg(feature = "deflate")]
     pub fn shrink(&mut self) {
         self.receiver.shrink();

@@ -89,6 +89,45 @@ fn waiting_takes_no_time() {
     });
 }
 
+/// Giving codecs back takes a few looks at the clock, and then the reader sleeps again.
+#[cfg(feature = "deflate")]
+#[test]
+fn an_idle_reader_with_codecs_sleeps() {
+    use sockeye::{Deflate, Memory};
+
+    bounded(|| {
+        let (listener, address) = listen();
+        let deflate = Deflate::client()
+            .with_send_memory(Memory::Retained)
+            .with_receive_memory(Memory::Retained)
+            .with_idle_release(Some(Duration::from_millis(100)));
+        let config = Config::new().with_deflate(deflate);
+        let accepting = config.clone();
+        let serving = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut ws = blocking::accept(stream, &accepting).unwrap();
+            let message = ws.recv().unwrap().unwrap();
+            ws.send(message).unwrap();
+            thread::sleep(Duration::from_millis(700));
+            ws.close(CloseCode::NORMAL, "").unwrap();
+        });
+        let reads = Arc::new(AtomicUsize::new(0));
+        let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
+        let stream = Counting {
+            stream: TcpStream::connect(address).unwrap(),
+            reads: Arc::clone(&reads),
+        };
+        let (mut ws, _) = blocking::client(stream, &request, &config).unwrap();
+        ws.send("some words, some words, some words, some words, some words, some words")
+            .unwrap();
+        ws.recv().unwrap().unwrap();
+        assert_eq!(ws.recv().unwrap(), None);
+        let reads = reads.load(Ordering::Relaxed);
+        assert!(reads < 20, "{reads}");
+        serving.join().unwrap();
+    });
+}
+
 fn paused() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

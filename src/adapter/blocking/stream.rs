@@ -167,6 +167,15 @@ impl<S> BlockingIo<S> {
     }
 }
 
+/// Whether a timeout that is set already will do: setting it is a system call, and a wait that ends
+/// too early only begins again.
+fn is_near(present: Option<Duration>, wait: Option<Duration>) -> bool {
+    match (present, wait) {
+        (Some(present), Some(wait)) => present <= wait && wait / 2 <= present,
+        (present, wait) => present == wait,
+    }
+}
+
 /// A wait that was cut short is no error.
 fn to_poll<T>(result: io::Result<T>) -> Option<Poll<io::Result<T>>> {
     match result {
@@ -182,7 +191,7 @@ impl<S: Stream> ReadIo for BlockingIo<S> {
     fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let wait = self.wait(SHARED_READ_WAIT);
-            if self.read_timeout != wait {
+            if !is_near(self.read_timeout, wait) {
                 self.stream.set_read_timeout(wait)?;
                 self.read_timeout = wait;
             }
@@ -209,7 +218,7 @@ impl<S: Stream> WriteIo for BlockingIo<S> {
     ) -> Poll<io::Result<usize>> {
         loop {
             let wait = self.wait(SHARED_WRITE_WAIT);
-            if self.write_timeout != wait {
+            if !is_near(self.write_timeout, wait) {
                 self.stream.set_write_timeout(wait)?;
                 self.write_timeout = wait;
             }

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::BytesMut;
 
@@ -13,6 +14,7 @@ use crate::extension::deflate::{Inflater, with_scratch};
 use crate::frame::Rules;
 use crate::input::Input;
 use crate::message::{Assembler, Kind};
+use crate::time::Instant;
 use crate::utf8::Validator;
 
 /// With [`Delivery::Chunks`], so many compressed bytes are taken at a time: what they inflate to in
@@ -29,6 +31,7 @@ pub(super) struct Inflation {
     takeover: bool,
     window_bits: u8,
     max_ratio: Option<u32>,
+    idle_release: Option<Duration>,
     active: Option<Box<Active>>,
 }
 
@@ -73,6 +76,9 @@ impl Receiver {
             takeover: !no_takeover,
             window_bits,
             max_ratio: config.limits().max_inflate_ratio(),
+            idle_release: config
+                .deflate()
+                .and_then(crate::config::Deflate::idle_release),
             active: None,
         });
         self
@@ -80,13 +86,19 @@ impl Receiver {
 
     /// Gives back what can be made anew.
     pub(in crate::connection) fn shrink(&mut self) {
-        if let Some(active) = self
-            .inflation
-            .as_mut()
-            .and_then(|inflation| inflation.active.as_mut())
-        {
-            active.inflater.shrink();
+        if let Some(inflater) = self.inflater() {
+            inflater.shrink();
         }
+    }
+
+    pub(super) fn inflater(&mut self) -> Option<&mut Inflater> {
+        let active = self.inflation.as_mut()?.active.as_mut()?;
+        Some(&mut active.inflater)
+    }
+
+    pub(super) fn inflater_timeout(&self) -> Option<Instant> {
+        let active = self.inflation.as_ref()?.active.as_ref()?;
+        active.inflater.poll_timeout()
     }
 
     /// Takes and inflates what there is of a data frame's payload.
@@ -219,7 +231,12 @@ impl Inflation {
     fn activate(&mut self) -> &mut Active {
         self.active.get_or_insert_with(|| {
             Box::new(Active {
-                inflater: Inflater::new(self.memory, self.takeover, self.window_bits),
+                inflater: Inflater::new(
+                    self.memory,
+                    self.takeover,
+                    self.window_bits,
+                    self.idle_release,
+                ),
                 taken: 0,
                 inflated: 0,
                 pending: Vec::new(),

@@ -12,6 +12,7 @@ use crate::error::{CapacityError, Error, ProtocolError};
 use crate::frame::{Decoder, Header, OpCode, Rules};
 use crate::input::Input;
 use crate::message::{Assembler, Kind, Payload, Text};
+use crate::time::Instant;
 use crate::utf8::Validator;
 
 /// The receiving half of a [`Connection`](super::Connection): parses, validates and assembles.
@@ -137,6 +138,24 @@ impl Receiver {
     fn finish(&mut self, end: End) {
         self.end = Some(end);
         self.release();
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        #[cfg(feature = "deflate")]
+        return self.inflater_timeout();
+        #[cfg(not(feature = "deflate"))]
+        None
+    }
+
+    /// Gives back what was not used for a while. It is no error, and the peer does not see it.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        #[cfg(feature = "deflate")]
+        if let Some(inflater) = self.inflater() {
+            inflater.handle_timeout(now);
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _nothing_to_do = now;
     }
 
     /// Gives back what a partial message holds; it will never be delivered.

@@ -9,6 +9,7 @@ use crate::error::SendError;
 use crate::extension::deflate::{Deflater, with_output};
 use crate::frame::Header;
 use crate::message::{Kind, Message, Payload};
+use crate::time::Instant;
 
 /// Whether a message is compressed, if permessage-deflate was agreed on; without it, nothing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,15 +74,17 @@ impl Sender {
 
     /// Gives back what can be made anew.
     pub(in crate::connection) fn shrink(&mut self) {
-        if self.outgoing.is_none() {
-            if let Some(deflater) = self
-                .deflation
-                .as_mut()
-                .and_then(|deflation| deflation.deflater.as_mut())
-            {
-                deflater.shrink();
-            }
+        if let Some(deflater) = self.present_deflater() {
+            deflater.shrink();
         }
+    }
+
+    pub(super) fn present_deflater(&mut self) -> Option<&mut Deflater> {
+        self.deflation.as_mut()?.deflater.as_deref_mut()
+    }
+
+    pub(super) fn deflater_timeout(&self) -> Option<Instant> {
+        self.deflation.as_ref()?.deflater.as_ref()?.poll_timeout()
     }
 
     /// Queues a message, compressed or not; see

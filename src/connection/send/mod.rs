@@ -147,7 +147,7 @@ impl Sender {
 
     fn start_close_timer(&mut self, now: Instant) {
         if self.closing.deadline.is_none() {
-            self.closing.deadline = self.close_timeout.map(|timeout| now + timeout);
+            self.closing.deadline = self.close_timeout.map(|timeout| now.after(timeout));
         }
     }
 
@@ -248,9 +248,18 @@ impl Sender {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.closing
-            .deadline
-            .filter(|_| self.state() != State::Closed)
+        if self.state() == State::Closed {
+            return None;
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(release) = self.deflater_timeout() {
+            return Some(
+                self.closing
+                    .deadline
+                    .map_or(release, |close| close.min(release)),
+            );
+        }
+        self.closing.deadline
     }
 
     /// Acts on the deadlines that passed; see
@@ -260,8 +269,12 @@ impl Sender {
     ///
     /// As [`Connection::handle_timeout`](super::Connection::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
-        match self.poll_timeout() {
-            Some(deadline) if deadline <= now => {}
+        #[cfg(feature = "deflate")]
+        if let Some(deflater) = self.present_deflater() {
+            deflater.handle_timeout(now);
+        }
+        match self.closing.deadline {
+            Some(deadline) if deadline <= now && self.state() != State::Closed => {}
             _ => return Ok(()),
         }
         if self.closing.error.is_some() || (self.closing.is_clean() && self.queue.close_sent()) {

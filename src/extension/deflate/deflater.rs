@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use zlib_rs::{Deflate, DeflateFlush};
 
 use super::pool::{self, Shape};
+use super::release::Release;
 use super::window::Window;
 use crate::config::{self, Memory};
+use crate::time::Instant;
 
 /// What a flush leaves at its end, which is removed at the end of a message: an empty stored block
 /// without its header.
@@ -30,7 +32,10 @@ pub(crate) struct Deflater {
     shape: Shape,
     takeover: bool,
     retained: bool,
+    release: Release,
     threshold: usize,
+    /// A message was begun with its first fragment and not ended.
+    begun: bool,
 }
 
 impl Deflater {
@@ -46,7 +51,9 @@ impl Deflater {
             },
             takeover,
             retained: takeover && config.send_memory() == Memory::Retained,
+            release: Release::new(config.idle_release()),
             threshold: config.threshold(),
+            begun: false,
         }
     }
 
@@ -91,6 +98,7 @@ impl Deflater {
         } else if fin {
             output.push(EMPTY);
         }
+        self.begun = !fin;
         if fin {
             self.finish();
         }
@@ -110,7 +118,26 @@ impl Deflater {
 
     /// Gives the codec back, if no message is under way. The window is enough to go on.
     pub(crate) fn shrink(&mut self) {
-        self.release_codec();
+        if !self.begun {
+            self.release_codec();
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.release
+            .deadline()
+            .filter(|_| self.retained && self.codec.is_some())
+    }
+
+    /// Gives a retained codec back that was not used for a while.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.begun {
+            self.release.note_use();
+        }
+        if self.poll_timeout().is_some() && self.release.is_due(now) {
+            self.shrink();
+        }
     }
 
     fn note(&mut self, plaintext: &[u8]) {
@@ -121,7 +148,9 @@ impl Deflater {
     }
 
     fn finish(&mut self) {
-        if !self.retained {
+        if self.retained {
+            self.release.note_use();
+        } else {
             self.release_codec();
         }
     }
@@ -184,7 +213,9 @@ pub(crate) fn compress_alone(shape: Shape, plaintext: &[u8]) -> Vec<u8> {
         shape,
         takeover: false,
         retained: false,
+        release: Release::new(None),
         threshold: 0,
+        begun: false,
     };
     let mut output = Vec::new();
     deflater.message(plaintext, false, &mut output);

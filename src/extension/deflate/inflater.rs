@@ -1,12 +1,15 @@
 //! Inflating the messages of one connection (RFC 7692 section 7.2.2).
 
 use core::fmt;
+use core::time::Duration;
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::pool;
+use super::release::Release;
 use super::window::Window;
 use crate::config::{MAX_WINDOW_BITS, MIN_WINDOW_BITS, Memory};
+use crate::time::Instant;
 
 /// What a compressor removed from the end of a message (7692-7.2.2-01), and one byte that must be
 /// left over.
@@ -32,6 +35,7 @@ pub(crate) struct Inflater {
     window_bits: u8,
     takeover: bool,
     retained: bool,
+    release: Release,
     /// Something of the current message was taken in.
     begun: bool,
     /// Compressed bytes of the current message that were consumed.
@@ -42,7 +46,12 @@ pub(crate) struct Inflater {
 
 impl Inflater {
     /// `window_bits` is what the peer's compressor keeps to.
-    pub(crate) fn new(memory: Memory, takeover: bool, window_bits: u8) -> Self {
+    pub(crate) fn new(
+        memory: Memory,
+        takeover: bool,
+        window_bits: u8,
+        idle_release: Option<Duration>,
+    ) -> Self {
         Self {
             codec: None,
             window: Window::default(),
@@ -51,6 +60,7 @@ impl Inflater {
             window_bits: window_bits.clamp(MIN_WINDOW_BITS, MAX_WINDOW_BITS),
             takeover,
             retained: takeover && memory == Memory::Retained,
+            release: Release::new(idle_release),
             begun: false,
             consumed: 0,
             copied: 0,
@@ -123,10 +133,29 @@ impl Inflater {
             // Not only emptied: between messages there is nothing to keep.
             self.window = Window::default();
         }
-        if !self.retained {
+        if self.retained {
+            self.release.note_use();
+        } else {
             self.release_codec();
         }
         Ok(())
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.release
+            .deadline()
+            .filter(|_| self.retained && self.codec.is_some())
+    }
+
+    /// Gives a retained codec back that was not used for a while.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.begun {
+            self.release.note_use();
+        }
+        if self.poll_timeout().is_some() && self.release.is_due(now) {
+            self.shrink();
+        }
     }
 
     /// Gives the codec back, if no message is under way. The window is enough to go on.

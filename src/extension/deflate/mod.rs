@@ -6,6 +6,7 @@ pub(crate) mod negotiation;
 mod deflater;
 mod inflater;
 mod pool;
+mod release;
 mod window;
 
 pub(crate) use deflater::{Deflater, compress_alone};
