@@ -1,6 +1,9 @@
 //! The other crates that compress, each with its own defaults but for what the row's name says.
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -219,5 +222,58 @@ impl Peer for Sockudo {
 
     fn written(&self) -> usize {
         self.wire.written()
+    }
+}
+
+impl tokio::io::AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.take(buffer.remaining()) {
+            Some(taken) => {
+                buffer.put_slice(taken);
+                Poll::Ready(Ok(()))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl tokio::io::AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(self.write(b)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl wtx::stream::StreamReader for Wire {
+    async fn read(&mut self, bytes: &mut [u8]) -> wtx::Result<usize> {
+        match Wire::read(self, bytes) {
+            Some(count) => Ok(count),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl wtx::stream::StreamWriter for Wire {
+    async fn write_all(&mut self, bytes: &[u8]) -> wtx::Result<()> {
+        self.write(bytes);
+        Ok(())
+    }
+
+    async fn write_all_vectored(&mut self, bytes: &[&[u8]]) -> wtx::Result<()> {
+        for part in bytes {
+            self.write(part);
+        }
+        Ok(())
     }
 }

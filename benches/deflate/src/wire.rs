@@ -1,7 +1,6 @@
 //! A transport over memory that is always ready, until its input is at its end.
 
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -39,7 +38,8 @@ impl Wire {
         self.shared.written.load(Ordering::Relaxed)
     }
 
-    fn take(&mut self, most: usize) -> Option<&[u8]> {
+    /// The next bytes of the input; `None` is "wait".
+    pub fn take(&mut self, most: usize) -> Option<&[u8]> {
         let rest = self
             .input
             .get(self.at..)
@@ -49,70 +49,19 @@ impl Wire {
         Some(taken)
     }
 
-    fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
+    /// As [`take`](Self::take), but copied.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let taken = self.take(buffer.len())?;
         buffer[..taken.len()].copy_from_slice(taken);
         Some(taken.len())
     }
 
-    fn write(&self, bytes: &[u8]) -> usize {
+    /// Counts what is written.
+    pub fn write(&self, bytes: &[u8]) -> usize {
         self.shared
             .written
             .fetch_add(bytes.len(), Ordering::Relaxed);
         bytes.len()
-    }
-}
-
-impl tokio::io::AsyncRead for Wire {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.take(buffer.remaining()) {
-            Some(taken) => {
-                buffer.put_slice(taken);
-                Poll::Ready(Ok(()))
-            }
-            None => Poll::Pending,
-        }
-    }
-}
-
-impl tokio::io::AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, b: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Ok(self.write(b)))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl wtx::stream::StreamReader for Wire {
-    async fn read(&mut self, bytes: &mut [u8]) -> wtx::Result<usize> {
-        match Wire::read(self, bytes) {
-            Some(count) => Ok(count),
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl wtx::stream::StreamWriter for Wire {
-    async fn write_all(&mut self, bytes: &[u8]) -> wtx::Result<()> {
-        self.write(bytes);
-        Ok(())
-    }
-
-    async fn write_all_vectored(&mut self, bytes: &[&[u8]]) -> wtx::Result<()> {
-        for part in bytes {
-            self.write(part);
-        }
-        Ok(())
     }
 }
 
