@@ -38,11 +38,12 @@ pub use adapter::tokio;
 pub use adapter::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
-pub use config::{Config, Delivery, Limits, Timeouts};
+pub use config::{Config, Delivery, Limits, Role, Timeouts};
 #[cfg(feature = "deflate")]
 pub use config::{Deflate, DeflateParams, Memory};
 pub use connection::{
-    Closed, Connection, Event, Fragment, Initiator, Receiver, Sender, State, Transmit, Transport,
+    Closed, Connection, Event, Fragment, Initiator, Receiver, Rtt, Sender, State, Transmit,
+    Transport,
 };
 #[cfg(feature = "deflate")]
 pub use connection::{Compress, Prepared};

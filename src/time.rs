@@ -29,7 +29,6 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Instant {
     /// Before every present: a deadline that starts as soon as somebody tells the time.
-    #[cfg(feature = "deflate")]
     pub(crate) const AT_ONCE: Self = Self(0);
 
     /// The moment `nanos` nanoseconds after the clock's origin.

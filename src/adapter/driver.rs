@@ -305,6 +305,11 @@ pub(super) struct Inlet {
     pub(super) reads: u32,
     /// The transport was told of a deadline.
     pub(super) timed: bool,
+    /// The sending side was told that nothing is read for a while.
+    pub(super) paused: bool,
+    /// Something was read of which the sending side was not told, and a message was in it.
+    pub(super) heard: bool,
+    pub(super) message: bool,
     /// The iterator or stream of messages gave its last item.
     pub(super) ended: bool,
 }
@@ -393,18 +398,30 @@ pub(super) fn poll_event<L: Link, T>(
     cx: &mut Context<'_>,
     handle: &mut Option<impl FnOnce(&mut L, Event<'_>) -> T>,
 ) -> Poll<Result<Option<T>, SocketError>> {
+    if inlet.paused {
+        inlet.paused = false;
+        link.output(|output| output.sender.resume());
+    }
     loop {
         // Also without input: a compressed message may have more to give than was asked for.
         let Inlet {
-            receiver, buffer, ..
+            receiver,
+            buffer,
+            message,
+            ..
         } = &mut *inlet;
         match buffer.consume(|input| receiver.receive(input)) {
             Ok(Some(event)) => {
-                if matches!(event, Event::Ping(_) | Event::Close(_)) {
-                    link.output(|output| {
+                match event {
+                    Event::Ping(_) | Event::Close(_) => link.output(|output| {
                         let now = output.io.now();
                         output.tend(|sender| sender.respond(now, &event));
-                    });
+                    }),
+                    Event::Pong(_) => link.output(|output| {
+                        let now = output.io.now();
+                        output.sender.respond(now, &event);
+                    }),
+                    Event::Text(_) | Event::Binary(_) | Event::Fragment(_) => *message = true,
                 }
                 let handled = handle.take().map(|handle| handle(link, event));
                 return Poll::Ready(Ok(handled));
@@ -466,7 +483,10 @@ pub(super) fn poll_event<L: Link, T>(
                 inlet.eof = true;
                 let _eof = link.output(|output| output.end(Sender::handle_eof));
             }
-            Poll::Ready(Ok(_)) => inlet.reads += 1,
+            Poll::Ready(Ok(_)) => {
+                inlet.reads += 1;
+                inlet.heard = true;
+            }
             Poll::Ready(Err(error)) => {
                 inlet.eof = true;
                 let was_open = link.output(|output| {
@@ -478,6 +498,37 @@ pub(super) fn poll_event<L: Link, T>(
                     return Poll::Ready(Err(error.into()));
                 }
             }
+        }
+    }
+}
+
+/// Writes by `poll`, and meets the deadlines that do not depend on what the peer sends: nothing is
+/// read meanwhile.
+pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
+    inlet: &mut Inlet,
+    output: &mut Output<I>,
+    cx: &mut Context<'_>,
+    mut poll: impl FnMut(&mut Output<I>, &mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    loop {
+        // A blocking transport, which nobody can wake, has to know the deadline before it waits.
+        if cx.waker().will_wake(Waker::noop()) && output.sender.poll_timeout().is_some() {
+            let _due = poll_due(inlet, output, cx);
+        }
+        if let Poll::Ready(result) = poll(output, cx) {
+            return Poll::Ready(result);
+        }
+        if output.sender.poll_timeout().is_none() {
+            return Poll::Pending;
+        }
+        inlet.paused = true;
+        output.sender.pause();
+        // Another task may receive, and has to know of this deadline.
+        output.signals.register(Side::Send, cx.waker());
+        let waker = Waker::from(Arc::clone(&output.signals));
+        match poll_due(inlet, output, &mut Context::from_waker(&waker)) {
+            Some(deadline) => meet(inlet, output, deadline),
+            None => return Poll::Pending,
         }
     }
 }
@@ -517,7 +568,15 @@ fn poll_care<L: Link>(
 
 /// The next deadline, if it has passed. If not, the task is woken when it has.
 fn poll_due<L: Link>(inlet: &mut Inlet, link: &mut L, cx: &mut Context<'_>) -> Option<Instant> {
+    let heard = core::mem::take(&mut inlet.heard);
+    let message = core::mem::take(&mut inlet.message);
     let sending = link.output(|output| {
+        if heard {
+            output.sender.note_life();
+        }
+        if message {
+            output.sender.note_message();
+        }
         output.told = output.sender.poll_timeout();
         output.told
     });

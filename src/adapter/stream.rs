@@ -6,7 +6,7 @@ use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use super::driver::poll_item;
+use super::driver::{Output, poll_item, poll_writing};
 use super::signals::Side;
 use super::websocket::queue;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, WebSocket, WriteIo};
@@ -37,7 +37,8 @@ impl<I: ReadIo + WriteIo + Unpin> Sink<Message<'static>> for WebSocket<I> {
 
     /// Ready while less than [`Limits::max_queued`](crate::Limits::max_queued) waits.
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        self.get_mut().output.poll_room(cx)
+        let Self { inlet, output, .. } = self.get_mut();
+        poll_writing(inlet, output, cx, Output::poll_room)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), SocketError> {
@@ -46,19 +47,19 @@ impl<I: ReadIo + WriteIo + Unpin> Sink<Message<'static>> for WebSocket<I> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let flushed = ready!(self.get_mut().output.poll_flush(Side::Send, cx));
+        let flushed = ready!(self.get_mut().poll_flush(cx));
         Poll::Ready(flushed.map_err(SocketError::from))
     }
 
     /// Starts the closing handshake with code 1000 and writes its Close frame. Receiving sees it
     /// through.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let output = &mut self.get_mut().output;
-        match output.start_close(CloseCode::NORMAL, "") {
+        let this = self.get_mut();
+        match this.output.start_close(CloseCode::NORMAL, "") {
             Ok(()) | Err(SendError::NotOpen) => {}
             Err(error) => return Poll::Ready(Err(error.into())),
         }
-        let flushed = ready!(output.poll_flush(Side::Send, cx));
+        let flushed = ready!(this.poll_flush(cx));
         Poll::Ready(flushed.map_err(SocketError::from))
     }
 }

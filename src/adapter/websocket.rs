@@ -2,9 +2,10 @@
 
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
+use std::io;
 
 use super::buffer::ReadBuffer;
-use super::driver::{Inlet, Output, outcome, poll_event, poll_message};
+use super::driver::{Inlet, Output, outcome, poll_event, poll_message, poll_writing};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::signals::Side;
@@ -59,6 +60,9 @@ impl<I> WebSocket<I> {
                 eof: false,
                 reads: 0,
                 timed: false,
+                paused: false,
+                heard: false,
+                message: false,
                 ended: false,
             },
             output: Output::new(sender, io),
@@ -189,7 +193,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ///
     /// [`SocketError::Io`] if the transport failed.
     pub async fn ready(&mut self) -> Result<(), SocketError> {
-        poll_fn(|cx| self.output.poll_room(cx)).await
+        let Self { inlet, output, .. } = self;
+        poll_fn(|cx| poll_writing(inlet, output, cx, Output::poll_room)).await
     }
 
     /// Sends a message: queues it, and writes until nothing waits.
@@ -211,11 +216,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// As [`send`](Self::send).
     pub async fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
         let mut message = Some(message.into());
-        poll_fn(|cx| {
-            self.output
-                .poll_queue(cx, |sender| queue(sender, &mut message))
-        })
-        .await
+        self.queue(|sender| queue(sender, &mut message)).await
     }
 
     /// As [`send`](Self::send), choosing whether the message is compressed.
@@ -230,11 +231,9 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         compress: Compress,
     ) -> Result<(), SocketError> {
         let mut message = Some(message.into());
-        poll_fn(|cx| {
-            self.output.poll_queue(cx, |sender| {
-                with_room(sender, &mut message, |sender, message| {
-                    sender.send_with(message, compress)
-                })
+        self.queue(|sender| {
+            with_room(sender, &mut message, |sender, message| {
+                sender.send_with(message, compress)
             })
         })
         .await?;
@@ -259,11 +258,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// As [`send`](Self::send).
     #[cfg(feature = "deflate")]
     pub async fn feed_prepared(&mut self, message: &Prepared) -> Result<(), SocketError> {
-        poll_fn(|cx| {
-            self.output
-                .poll_queue(cx, |sender| sender.send_prepared(message))
-        })
-        .await
+        self.queue(|sender| sender.send_prepared(message)).await
     }
 
     /// Queues a message if there is room, without waiting and without writing.
@@ -288,8 +283,15 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// [`SocketError::Io`] if the transport failed, or if the connection ended before everything
     /// was written (`ConnectionAborted`).
     pub async fn flush(&mut self) -> Result<(), SocketError> {
-        poll_fn(|cx| self.output.poll_flush(Side::Send, cx)).await?;
+        poll_fn(|cx| self.poll_flush(cx)).await?;
         Ok(())
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { inlet, output, .. } = self;
+        poll_writing(inlet, output, cx, |output, cx| {
+            output.poll_flush(Side::Send, cx)
+        })
     }
 
     /// Queues a fragment of a message, `fin` being set on the last, and writes until nothing waits.
@@ -304,11 +306,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         fin: bool,
     ) -> Result<(), SocketError> {
         let mut payload = Some(payload.into());
-        poll_fn(|cx| {
-            self.output
-                .poll_queue(cx, |sender| queue_fragment(sender, kind, &mut payload, fin))
-        })
-        .await?;
+        self.queue(|sender| queue_fragment(sender, kind, &mut payload, fin))
+            .await?;
         self.flush().await
     }
 
@@ -318,8 +317,22 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ///
     /// As [`send`](Self::send), and [`SendError::ControlTooLong`].
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
-        poll_fn(|cx| self.output.poll_queue(cx, |sender| sender.ping(payload))).await?;
+        self.queue(|sender| sender.ping(payload)).await?;
         self.flush().await
+    }
+
+    /// Makes room until `attempt` no longer says that the queue is full.
+    async fn queue(
+        &mut self,
+        mut attempt: impl FnMut(&mut Sender) -> Result<(), SendError>,
+    ) -> Result<(), SocketError> {
+        let Self { inlet, output, .. } = self;
+        poll_fn(|cx| {
+            poll_writing(inlet, output, cx, |output, cx| {
+                output.poll_queue(cx, &mut attempt)
+            })
+        })
+        .await
     }
 
     /// Closes the connection: sends a Close frame behind what was sent before, and sees the closing

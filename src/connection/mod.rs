@@ -4,6 +4,7 @@ mod event;
 mod recv;
 mod send;
 mod state;
+mod timers;
 mod transmit;
 
 use alloc::boxed::Box;
@@ -29,6 +30,7 @@ pub use send::Sender;
 #[cfg(feature = "deflate")]
 pub use send::{Compress, Prepared};
 pub use state::{Closed, Initiator, State, Transport};
+pub use timers::Rtt;
 pub use transmit::Transmit;
 
 /// A WebSocket connection without I/O: bytes and time go in; events, bytes and a deadline come out.
@@ -113,7 +115,7 @@ impl Connection {
     pub fn server(config: &Config, negotiated: Negotiated, now: Instant) -> Self {
         let conn = Self {
             receiver: Receiver::new(config, Rules::server()),
-            sender: Sender::new(config, None),
+            sender: Sender::new(config, None, now),
             negotiated,
         };
         conn.with_extensions(config, Rules::server(), now)
@@ -131,7 +133,7 @@ impl Connection {
     ) -> Self {
         let conn = Self {
             receiver: Receiver::new(config, Rules::client()),
-            sender: Sender::new(config, Some(Box::new(keys))),
+            sender: Sender::new(config, Some(Box::new(keys)), now),
             negotiated,
         };
         conn.with_extensions(config, Rules::client(), now)
@@ -185,6 +187,9 @@ impl Connection {
             input.take_all();
             return self.sender.error().map_or(Ok(None), Err);
         }
+        if !input.is_empty() {
+            self.sender.note_life();
+        }
         let result = self.receiver.receive(input);
         match &result {
             Ok(Some(event)) => self.sender.respond(now, event),
@@ -214,8 +219,10 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`] if the closing handshake did not end in time. The transport is to be
-    /// closed.
+    /// [`Error::Timeout`] if the closing handshake did not end in time, if the peer gave no sign of
+    /// life after a ping, or if the transport took no output for too long. The transport is to be
+    /// closed. A connection that was idle for too long, or lasted as long as it may, is no error: it
+    /// is closed, and [`Closed::expired`] says why.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
         self.receiver.handle_timeout(now);
         let result = self.sender.handle_timeout(now);
@@ -238,6 +245,40 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [self.sender.poll_timeout(), self.receiver.poll_timeout()];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Takes no messages for a while: [`receive`](Self::receive) answers pings and stops in front of
+    /// the next data frame. It then returns `None` with input left, which is to be kept and given
+    /// again.
+    ///
+    /// Who stops reading holds the peer back, which is what a queue that is full wants. Meanwhile the
+    /// deadline for a sign of life stands still, and no ping goes out: the answers could not be seen.
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # let now = Instant::from_nanos(0);
+    /// # let keys = || [1, 2, 3, 4];
+    /// let mut conn = Connection::client(&Config::new(), Negotiated::new(), keys, now);
+    /// conn.pause();
+    /// let mut bytes = *b"\x89\x00\x81\x05Hello";
+    /// let mut input = Input::new(&mut bytes);
+    /// assert!(matches!(conn.receive(now, &mut input)?, Some(Event::Ping(_))));
+    /// assert!(conn.receive(now, &mut input)?.is_none());
+    /// assert_eq!(input.len(), 5, "the payload waits");
+    /// conn.resume();
+    /// assert!(matches!(conn.receive(now, &mut input)?, Some(Event::Text(_))));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn pause(&mut self) {
+        self.receiver.pause();
+        self.sender.pause();
+    }
+
+    /// Takes messages again, after [`pause`](Self::pause). A ping that was under way has all its
+    /// time again.
+    pub fn resume(&mut self) {
+        self.receiver.resume();
+        self.sender.resume();
     }
 
     /// Queues a message as one frame.
@@ -387,6 +428,28 @@ impl Connection {
     /// As [`ping`](Self::ping).
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.sender.pong(payload)
+    }
+
+    /// Queues a ping that measures the round trip, unless one waits already. With
+    /// [`Timeouts::with_ping`](crate::Timeouts::with_ping) this happens by itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`ping`](Self::ping).
+    pub fn probe(&mut self) -> Result<(), SendError> {
+        self.sender.probe()
+    }
+
+    /// The round trips that pings measured so far, or `None` if there was none: with
+    /// [`Timeouts::with_ping`](crate::Timeouts::with_ping) or [`probe`](Self::probe).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.sender.rtt()
+    }
+
+    /// Tells that the peer is alive, which is known from elsewhere. Every byte that is received
+    /// tells so by itself.
+    pub fn confirm_alive(&mut self) {
+        self.sender.note_life();
     }
 
     /// Starts the closing handshake: queues a Close frame behind what was sent before, and sets the

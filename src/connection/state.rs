@@ -1,7 +1,7 @@
 //! The closing handshake: who closed, how, and what is left to do (RFC 6455 section 7).
 
 use crate::close::{CloseCode, CloseFrame};
-use crate::error::Error;
+use crate::error::{Error, Timeout};
 use crate::time::Instant;
 
 /// How far a connection is (RFC 6455 section 7.1).
@@ -60,6 +60,11 @@ pub struct Closed {
     pub clean: bool,
     /// What failed the connection, if something did.
     pub error: Option<Error>,
+    /// The deadline that made this side end the connection, if one did.
+    pub expired: Option<Timeout>,
+    /// When the first Close frame was sent or received, or the connection failed. `None` if the
+    /// transport ended before.
+    pub since: Option<Instant>,
 }
 
 impl Closed {
@@ -84,6 +89,9 @@ pub(super) struct Closing {
     pub(super) sent: Option<CloseCode>,
     pub(super) received: Option<CloseFrame>,
     pub(super) error: Option<Error>,
+    /// The deadline for which this side closed the connection without an error.
+    pub(super) expired: Option<Timeout>,
+    pub(super) since: Option<Instant>,
     /// When the transport is closed whatever the peer does.
     pub(super) deadline: Option<Instant>,
     /// Nothing more will be read.
@@ -105,9 +113,12 @@ impl Closing {
         }
     }
 
-    /// Notes who began, once.
-    pub(super) fn begin(&mut self, initiator: Initiator) {
-        self.initiator.get_or_insert(initiator);
+    /// Notes who began, and when, once.
+    pub(super) fn begin(&mut self, initiator: Initiator, now: Option<Instant>) {
+        if self.initiator.is_none() {
+            self.initiator = Some(initiator);
+            self.since = now;
+        }
     }
 
     /// Nothing more will be read. Once is enough.
@@ -136,6 +147,11 @@ impl Closing {
             received: self.received.clone(),
             clean: self.is_clean() && self.drained,
             error: self.error,
+            expired: match self.error {
+                Some(Error::Timeout(timeout)) => Some(timeout),
+                _ => self.expired,
+            },
+            since: self.since,
         }
     }
 }

@@ -14,10 +14,17 @@ use crate::frame::{Header, Rules};
 /// first-level cache.
 const SEGMENT_SIZE: usize = 16 * 1024;
 
-/// Waiting control frames in bytes, beyond which the application's are refused and pongs are
-/// coalesced: sixteen of the largest. One would do for RFC 6455, but a peer that sends a few pings
-/// at once expects as many pongs (Autobahn 2.10).
-pub(super) const MAX_CONTROL_QUEUED: usize = 16 * (2 + 4 + 125);
+/// The largest control frame.
+const MAX_CONTROL_FRAME: usize = 2 + 4 + 125;
+
+/// Waiting control frames in bytes, beyond which the application's are refused: sixteen of the
+/// largest.
+pub(super) const MAX_CONTROL_QUEUED: usize = 16 * MAX_CONTROL_FRAME;
+
+/// Waiting control frames in bytes, beyond which pongs are coalesced: two of the largest. One pong
+/// would do for RFC 6455, but a peer that sends ten short pings at once expects ten pongs (Autobahn
+/// 2.10).
+const MAX_PONGS_QUEUED: usize = 2 * MAX_CONTROL_FRAME;
 
 /// Frames on their way out, in three lanes.
 ///
@@ -41,6 +48,12 @@ pub(super) struct Queue {
     control: Vec<u8>,
     /// Where the latest automatic pong starts in `control`, while nothing of it was sent.
     pong: Option<usize>,
+    /// Where the ping that measures the round trip ends in `control`, while it waits.
+    probe: Option<usize>,
+    /// That ping was sent.
+    probe_left: bool,
+    /// Bytes that were sent in all.
+    transmitted: u64,
     /// The encoded Close frame, less what was sent.
     close: Vec<u8>,
     /// Some of the Close frame was sent: from then on it comes first.
@@ -114,17 +127,37 @@ impl Queue {
         self.control.extend_from_slice(frame);
     }
 
+    /// Queues the ping that measures the round trip.
+    pub(super) fn push_probe(&mut self, frame: &[u8]) {
+        self.push_control(frame);
+        self.probe = Some(self.control.len());
+        self.probe_left = false;
+    }
+
+    /// Whether the last such ping was sent.
+    pub(super) fn probe_left(&self) -> bool {
+        self.probe_left
+    }
+
+    /// Bytes that were sent since the connection began.
+    pub(super) fn transmitted(&self) -> u64 {
+        self.transmitted
+    }
+
     /// Queues the answer to a ping.
     ///
     /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it
     /// (6455-5.5.3-02), so the answer to the latest ping always goes out, and a flood costs no
-    /// more than [`MAX_CONTROL_QUEUED`].
+    /// more than [`MAX_PONGS_QUEUED`].
     pub(super) fn push_pong(&mut self, frame: &[u8]) {
         if let Some(start) = self.pong {
-            if self.control.len() + frame.len() > MAX_CONTROL_QUEUED {
+            if self.control.len() + frame.len() > MAX_PONGS_QUEUED {
                 // An unsent pong is whole; frames of the application's may follow it.
                 let len = self.control.get(start..).map_or(0, control_frame_len);
                 self.control.drain(start..start + len);
+                if let Some(end) = self.probe.as_mut().filter(|end| **end > start) {
+                    *end -= len;
+                }
             }
         }
         self.pong = Some(self.control.len());
@@ -145,7 +178,10 @@ impl Queue {
 
     /// Drops everything: the transport is gone.
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            transmitted: self.transmitted,
+            ..Self::default()
+        };
     }
 
     /// Whether the Close frame was sent, and so all data before it.
@@ -200,10 +236,12 @@ impl Queue {
     /// Takes everything that waits as segments of its own, in the order of sending; it counts as
     /// sent.
     pub(super) fn take(&mut self, out: &mut Vec<Bytes>) {
+        self.transmitted += self.len() as u64;
         while let Some(lane) = self.lane() {
             match lane {
                 Lane::Control => {
                     self.pong = None;
+                    self.probe_left |= self.probe.take().is_some();
                     out.push(mem::take(&mut self.control).into());
                 }
                 Lane::Close => {
@@ -276,6 +314,10 @@ impl Queue {
         self.control.drain(..count);
         // A pong that has begun to leave can no longer be replaced.
         self.pong = self.pong.and_then(|start| start.checked_sub(count));
+        if let Some(end) = self.probe {
+            self.probe = (end > count).then(|| end - count);
+            self.probe_left |= self.probe.is_none();
+        }
         count
     }
 
@@ -289,9 +331,12 @@ impl Queue {
     /// An idle connection owns no buffer.
     fn clear_if_sent(&mut self) {
         if self.is_empty() {
-            let close_started = self.close_started;
-            *self = Self::default();
-            self.close_started = close_started;
+            *self = Self {
+                close_started: self.close_started,
+                probe_left: self.probe_left,
+                transmitted: self.transmitted,
+                ..Self::default()
+            };
         }
     }
 }
@@ -372,6 +417,7 @@ impl Buf for Transmit<'_> {
             count <= self.remaining(),
             "cannot advance past the end of the output"
         );
+        self.0.transmitted += count as u64;
         while count > 0 {
             count -= match self.0.lane() {
                 Some(Lane::Data) => self.0.advance_data(count),
@@ -467,12 +513,12 @@ mod tests {
             let mut queue = Queue::default();
             queue.push_pong(&frame(0x8A, b"1"));
             let mut sent = send(&mut queue, begun);
-            while queue.control_len() + 3 <= MAX_CONTROL_QUEUED {
+            while queue.control_len() + 3 <= MAX_PONGS_QUEUED {
                 queue.push_control(&frame(0x89, b"a"));
             }
             for _ in 0..1000 {
                 queue.push_pong(&frame(0x8A, b"2"));
-                assert!(queue.control_len() <= MAX_CONTROL_QUEUED + 3);
+                assert!(queue.control_len() <= MAX_PONGS_QUEUED + 3);
             }
             sent.extend(send_all(&mut queue));
             let is_pong = |frame: &&[u8]| frame[0] == 0x8A;

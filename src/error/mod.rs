@@ -171,6 +171,15 @@ pub enum Timeout {
     Handshake,
     /// The closing handshake did not end in time.
     Close,
+    /// There was no sign of life after a ping.
+    Pong,
+    /// The transport took nothing of what was to be written.
+    Write,
+    /// There was no message for too long. The connection is closed with code 1001, which is no
+    /// error.
+    Idle,
+    /// The connection lasted as long as it may. It is closed with code 1001, which is no error.
+    Lifetime,
 }
 
 impl fmt::Display for Timeout {
@@ -178,6 +187,10 @@ impl fmt::Display for Timeout {
         f.write_str(match self {
             Self::Handshake => "the opening handshake took too long",
             Self::Close => "the closing handshake took too long",
+            Self::Pong => "the peer gave no sign of life after a ping",
+            Self::Write => "the transport took no output for too long",
+            Self::Idle => "there was no message for too long",
+            Self::Lifetime => "the connection lasted as long as it may",
         })
     }
 }

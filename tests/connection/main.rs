@@ -22,4 +22,5 @@ mod pair;
 mod reference;
 mod rfc_examples;
 mod text;
+mod timers;
 mod wire;

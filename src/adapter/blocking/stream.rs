@@ -18,6 +18,10 @@ const SHARED_READ_WAIT: Duration = Duration::from_millis(50);
 /// together.
 const SHARED_WRITE_WAIT: Duration = Duration::from_millis(2);
 
+/// While there is a deadline, no write waits longer than this, so that a deadline which starts with
+/// the write is met. Setting a timeout for each write would cost more than looking up.
+const LONGEST_WRITE_WAIT: Duration = Duration::from_secs(1);
+
 /// A blocking stream whose waits can be bounded.
 pub trait Stream: Read + Write {
     /// Bounds how long a read may wait. A read that took longer fails with `WouldBlock` or
@@ -150,6 +154,22 @@ impl<S> BlockingIo<S> {
         self.stream
     }
 
+    /// How long the next write may wait. While there is a deadline it looks up now and then: what it
+    /// waits for may begin with this write.
+    fn write_wait(&self) -> Option<Duration> {
+        match self.deadline {
+            Some(deadline) if deadline <= Instant::from_nanos(0) => Some(if self.shared {
+                SHARED_WRITE_WAIT
+            } else {
+                LONGEST_WRITE_WAIT
+            }),
+            Some(_) => self
+                .wait(SHARED_WRITE_WAIT)
+                .map(|wait| wait.min(LONGEST_WRITE_WAIT)),
+            None => self.wait(SHARED_WRITE_WAIT),
+        }
+    }
+
     /// How long the next call may wait, `longest` being for two threads.
     fn wait(&self, longest: Duration) -> Option<Duration> {
         // A timeout of zero is an error to the system, and the shortest wait is as good.
@@ -217,7 +237,7 @@ impl<S: Stream> WriteIo for BlockingIo<S> {
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         loop {
-            let wait = self.wait(SHARED_WRITE_WAIT);
+            let wait = self.write_wait();
             if !is_near(self.write_timeout, wait) {
                 self.stream.set_write_timeout(wait)?;
                 self.write_timeout = wait;

@@ -35,6 +35,8 @@ pub struct Receiver {
     max_frame_size: u64,
     max_message_size: u64,
     delivery: Delivery,
+    /// No message is taken for a while.
+    paused: bool,
     #[cfg(feature = "deflate")]
     inflation: Option<inflate::Inflation>,
     end: Option<End>,
@@ -99,6 +101,7 @@ impl Receiver {
             max_frame_size: config.limits().max_frame_size(),
             max_message_size: config.limits().max_message_size(),
             delivery: config.delivery(),
+            paused: false,
             #[cfg(feature = "deflate")]
             inflation: None,
             end: None,
@@ -133,6 +136,16 @@ impl Receiver {
             }
         }
         result
+    }
+
+    /// Takes no messages for a while; see [`Connection::pause`](super::Connection::pause).
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Takes messages again.
+    pub fn resume(&mut self) {
+        self.paused = false;
     }
 
     fn finish(&mut self, end: End) {
@@ -182,6 +195,7 @@ impl Receiver {
             }
             let event = match self.frame {
                 Frame::None => None,
+                Frame::Data { .. } if self.paused => return Ok(None),
                 Frame::Data { fin } => self.data(fin, input)?,
                 Frame::Control(control) => self.control(control, input)?,
             };
@@ -216,7 +230,8 @@ impl Receiver {
             && header.len <= self.max_message_size
             && header.rsv == 0
             && self.message.is_none()
-            && self.delivery == Delivery::Messages;
+            && self.delivery == Delivery::Messages
+            && !self.paused;
         if !whole {
             return None;
         }

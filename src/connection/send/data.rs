@@ -162,6 +162,7 @@ impl Sender {
 
     #[inline]
     pub(super) fn push_data(&mut self, opcode: OpCode, rsv: u8, fin: bool, payload: Payload<'_>) {
+        self.note_message();
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let header = frame_header(opcode, rsv, fin, key, payload.len());

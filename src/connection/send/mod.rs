@@ -21,9 +21,10 @@ pub use prepared::Prepared;
 
 use super::event::Event;
 use super::state::{Closed, Closing, Initiator, State, Transport};
+use super::timers::{Progress, Rtt, Timer, Timers};
 use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
-use crate::config::Config;
+use crate::config::{Config, Timeouts};
 use crate::error::{Error, SendError, Timeout};
 use crate::frame::OpCode;
 use crate::mask::Mask;
@@ -49,13 +50,18 @@ pub struct Sender {
     #[cfg(feature = "deflate")]
     deflation: Option<deflate::Deflation>,
     closing: Closing,
+    /// The deadlines of an open connection, if there are any.
+    timers: Option<Box<Timers>>,
     max_queued: usize,
     close_timeout: Option<Duration>,
 }
 
 impl Sender {
-    pub(super) fn new(config: &Config, keys: Option<Box<dyn MaskKeys>>) -> Self {
+    pub(super) fn new(config: &Config, keys: Option<Box<dyn MaskKeys>>, now: Instant) -> Self {
+        let timeouts = config.timeouts();
+        let timers = Timers::are_wanted(timeouts).then(|| Box::new(Timers::new(timeouts, now)));
         Self {
+            timers,
             keys,
             queue: Queue::default(),
             outgoing: None,
@@ -86,6 +92,13 @@ impl Sender {
     }
 
     fn push_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
+        self.check_control(payload)?;
+        let frame = ControlFrame::new(opcode, self.next_key(), payload);
+        self.queue.push_control(frame.as_bytes());
+        Ok(())
+    }
+
+    fn check_control(&self, payload: &[u8]) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
         }
@@ -95,9 +108,62 @@ impl Sender {
         if self.queue.control_len() + payload.len() > MAX_CONTROL_QUEUED {
             return Err(SendError::Full);
         }
-        let frame = ControlFrame::new(opcode, self.next_key(), payload);
-        self.queue.push_control(frame.as_bytes());
         Ok(())
+    }
+
+    /// Queues a ping that measures the round trip; see
+    /// [`Connection::probe`](super::Connection::probe).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::ping`](super::Connection::ping).
+    pub fn probe(&mut self) -> Result<(), SendError> {
+        self.check_control(&[])?;
+        let timers = self
+            .timers
+            .get_or_insert_with(|| Box::new(Timers::new(&Timeouts::new(), Instant::AT_ONCE)));
+        let Some(payload) = timers.next_ping() else {
+            return Ok(());
+        };
+        timers.note_ping();
+        let frame = ControlFrame::new(OpCode::Ping, self.next_key(), &payload);
+        self.queue.push_probe(frame.as_bytes());
+        Ok(())
+    }
+
+    /// The round trips so far; see [`Connection::rtt`](super::Connection::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.timers.as_ref()?.rtt()
+    }
+
+    /// Something came from the peer, so it is alive. [`respond`](Self::respond) tells so as well.
+    #[inline]
+    pub fn note_life(&mut self) {
+        if let Some(timers) = &mut self.timers {
+            timers.note_life();
+        }
+    }
+
+    /// A message was received. [`respond`](Self::respond) tells so as well.
+    #[inline]
+    pub fn note_message(&mut self) {
+        if let Some(timers) = &mut self.timers {
+            timers.note_message();
+        }
+    }
+
+    /// The application does not read for a while: the deadline for a sign of life stands still.
+    pub fn pause(&mut self) {
+        if let Some(timers) = &mut self.timers {
+            timers.pause();
+        }
+    }
+
+    /// The application reads again.
+    pub fn resume(&mut self) {
+        if let Some(timers) = &mut self.timers {
+            timers.resume();
+        }
     }
 
     fn next_key(&mut self) -> Option<[u8; 4]> {
@@ -119,7 +185,7 @@ impl Sender {
         if reason.len() > MAX_REASON_LEN {
             return Err(SendError::ControlTooLong);
         }
-        self.closing.begin(Initiator::Local);
+        self.begin_closing(Initiator::Local, Some(now));
         self.push_close(now, code, reason);
         Ok(())
     }
@@ -145,6 +211,13 @@ impl Sender {
         self.start_close_timer(now);
     }
 
+    fn begin_closing(&mut self, initiator: Initiator, now: Option<Instant>) {
+        self.closing.begin(initiator, now);
+        if let Some(timers) = &mut self.timers {
+            timers.stop();
+        }
+    }
+
     fn start_close_timer(&mut self, now: Instant) {
         if self.closing.deadline.is_none() {
             self.closing.deadline = self.close_timeout.map(|timeout| now.after(timeout));
@@ -157,7 +230,12 @@ impl Sender {
         match event {
             Event::Ping(payload) => self.respond_ping(payload),
             Event::Close(frame) => self.respond_close(now, frame),
-            Event::Text(_) | Event::Binary(_) | Event::Fragment(_) | Event::Pong(_) => {}
+            Event::Pong(payload) => {
+                if let Some(timers) = &mut self.timers {
+                    timers.note_pong(now, payload);
+                }
+            }
+            Event::Text(_) | Event::Binary(_) | Event::Fragment(_) => self.note_message(),
         }
     }
 
@@ -179,7 +257,7 @@ impl Sender {
         if self.closing.received.is_some() || self.closing.error.is_some() || self.closing.ended {
             return;
         }
-        self.closing.begin(Initiator::Peer);
+        self.begin_closing(Initiator::Peer, Some(now));
         self.closing.received = Some(frame.clone());
         // 6455-5.5.1-08, 6455-5.5.1-14: exactly one Close frame; the reply has the peer's code.
         if self.closing.sent.is_none() {
@@ -195,7 +273,7 @@ impl Sender {
         if self.closing.error.is_some() || self.closing.ended {
             return;
         }
-        self.closing.begin(Initiator::Local);
+        self.begin_closing(Initiator::Local, Some(now));
         self.closing.error = Some(error);
         self.outgoing = None;
         match error.close_code() {
@@ -215,7 +293,7 @@ impl Sender {
     pub fn handle_eof(&mut self) -> Result<(), Error> {
         self.closing.end_of_input(self.queue.close_sent());
         if self.closing.received.is_none() && self.closing.error.is_none() {
-            self.closing.begin(Initiator::Peer);
+            self.begin_closing(Initiator::Peer, None);
             self.closing.error = Some(Error::Eof);
         }
         if self.closing.error.is_some() || self.queue.close_sent() {
@@ -229,7 +307,7 @@ impl Sender {
     /// Ends the connection at once; see [`Connection::abort`](super::Connection::abort).
     pub fn abort(&mut self) {
         if self.state() != State::Closed {
-            self.closing.begin(Initiator::Local);
+            self.begin_closing(Initiator::Local, None);
             self.end();
         }
     }
@@ -251,15 +329,26 @@ impl Sender {
         if self.state() == State::Closed {
             return None;
         }
-        #[cfg(feature = "deflate")]
-        if let Some(release) = self.deflater_timeout() {
-            return Some(
-                self.closing
-                    .deadline
-                    .map_or(release, |close| close.min(release)),
-            );
+        let timers = self.timers.as_ref();
+        let deadlines = [
+            self.closing.deadline,
+            timers.and_then(|timers| timers.next(self.progress())),
+            self.deflater_timeout(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn deflater_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            transmitted: self.queue.transmitted(),
+            waits: !self.queue.is_empty(),
+            ping_left: self.queue.probe_left(),
         }
-        self.closing.deadline
     }
 
     /// Acts on the deadlines that passed; see
@@ -273,10 +362,58 @@ impl Sender {
         if let Some(deflater) = self.present_deflater() {
             deflater.handle_timeout(now);
         }
-        match self.closing.deadline {
-            Some(deadline) if deadline <= now && self.state() != State::Closed => {}
-            _ => return Ok(()),
+        if self.state() == State::Closed {
+            return Ok(());
         }
+        if self
+            .closing
+            .deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            return self.end_closing();
+        }
+        loop {
+            let progress = self.progress();
+            let Some(timers) = &mut self.timers else {
+                return Ok(());
+            };
+            // What one deadline leads to may start another.
+            timers.start(now, progress);
+            match timers.take_passed(now) {
+                Some(timer) => self.expire(now, timer)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Does what is to be done when a deadline of an open connection passed.
+    fn expire(&mut self, now: Instant, timer: Timer) -> Result<(), Error> {
+        let timeout = match timer {
+            Timer::Ping => {
+                // If there is no room, the transport is stuck, which another deadline is about.
+                let _full = self.probe();
+                return Ok(());
+            }
+            Timer::Pong => Timeout::Pong,
+            Timer::Write => Timeout::Write,
+            Timer::Idle => return self.close_for(now, Timeout::Idle),
+            Timer::Lifetime => return self.close_for(now, Timeout::Lifetime),
+        };
+        // Nobody is there to be told.
+        let error = Error::Timeout(timeout);
+        self.fail(now, error);
+        Err(error)
+    }
+
+    /// Closes the connection for a deadline that is no error.
+    fn close_for(&mut self, now: Instant, timeout: Timeout) -> Result<(), Error> {
+        self.closing.expired = Some(timeout);
+        let _open = self.close(now, CloseCode::GOING_AWAY, "");
+        Ok(())
+    }
+
+    /// The closing handshake has had its time.
+    fn end_closing(&mut self) -> Result<(), Error> {
         if self.closing.error.is_some() || (self.closing.is_clean() && self.queue.close_sent()) {
             // The peer had its chance to end the transport.
             self.end();

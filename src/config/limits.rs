@@ -1,0 +1,145 @@
+//! What a peer may make an endpoint hold.
+
+/// What a peer may make this endpoint hold, and what the application may queue.
+///
+/// A connection's worst case is `max_message_size` for the message being assembled (up to twice
+/// that while its buffer grows), plus `max_queued` and one message of the application's for output,
+/// plus 3 KiB of control frames. Before that, a handshake holds at most `max_head_size`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    max_frame_size: u64,
+    max_message_size: u64,
+    max_inflate_ratio: Option<u32>,
+    max_queued: usize,
+    max_head_size: usize,
+    max_headers: usize,
+    max_target_size: usize,
+}
+
+impl Limits {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The largest payload of one received data frame in bytes, checked as soon as its length is
+    /// known.
+    ///
+    /// Default: 16 MiB, as for messages, because most peers send a message as one frame. A longer
+    /// frame fails the connection with close code 1009. Nothing is allocated for a declared
+    /// length (RFC 6455 section 10.4).
+    #[must_use]
+    pub fn with_max_frame_size(mut self, bytes: u64) -> Self {
+        self.max_frame_size = bytes;
+        self
+    }
+
+    /// The largest received message in bytes, counted over its fragments.
+    ///
+    /// Default: 16 MiB, which is what most peers allow too. A longer message fails the connection
+    /// with close code 1009 at the header of the frame that goes over. It holds for
+    /// [`Delivery::Chunks`] as well; set it and `max_frame_size` to `u64::MAX` to receive
+    /// without end.
+    #[must_use]
+    pub fn with_max_message_size(mut self, bytes: u64) -> Self {
+        self.max_message_size = bytes;
+        self
+    }
+
+    /// How many times larger than its compressed form a message may be, once it has 64 KiB.
+    ///
+    /// Default: none, because `max_message_size` bounds what a message may become, exactly, and
+    /// honest messages that repeat themselves reach the format's own limit of 1032. A message
+    /// above it fails the connection with close code 1009.
+    #[must_use]
+    pub fn with_max_inflate_ratio(mut self, ratio: Option<u32>) -> Self {
+        self.max_inflate_ratio = ratio;
+        self
+    }
+
+    /// How many bytes of output may wait before a send is refused as
+    /// [`SendError::Full`](crate::SendError::Full).
+    ///
+    /// Default: 1 MiB, some network round trips' worth on a fast line. The message that reaches the
+    /// mark is still taken, so the worst case is this plus the largest message that the
+    /// application sends. Control frames do not count.
+    #[must_use]
+    pub fn with_max_queued(mut self, bytes: usize) -> Self {
+        self.max_queued = bytes;
+        self
+    }
+
+    /// The largest head of a handshake, request or response, in bytes.
+    ///
+    /// Default: 16 KiB, twice what common servers take, because cookies add up. A server answers a
+    /// longer one with 431.
+    #[must_use]
+    pub fn with_max_head_size(mut self, bytes: usize) -> Self {
+        self.max_head_size = bytes;
+        self
+    }
+
+    /// The most header lines in a handshake. Default: 100, as in most HTTP servers. A server
+    /// answers more with 431.
+    #[must_use]
+    pub fn with_max_headers(mut self, count: usize) -> Self {
+        self.max_headers = count;
+        self
+    }
+
+    /// The longest request target in bytes. Default: 8 KiB. A server answers a longer one with 414.
+    #[must_use]
+    pub fn with_max_target_size(mut self, bytes: usize) -> Self {
+        self.max_target_size = bytes;
+        self
+    }
+
+    /// The largest payload of one received data frame in bytes.
+    pub fn max_frame_size(&self) -> u64 {
+        self.max_frame_size
+    }
+
+    /// The largest received message in bytes.
+    pub fn max_message_size(&self) -> u64 {
+        self.max_message_size
+    }
+
+    /// How many times larger than its compressed form a message may be.
+    pub fn max_inflate_ratio(&self) -> Option<u32> {
+        self.max_inflate_ratio
+    }
+
+    /// How many bytes of output may wait.
+    pub fn max_queued(&self) -> usize {
+        self.max_queued
+    }
+
+    /// The largest head of a handshake in bytes.
+    pub fn max_head_size(&self) -> usize {
+        self.max_head_size
+    }
+
+    /// The most header lines in a handshake.
+    pub fn max_headers(&self) -> usize {
+        self.max_headers
+    }
+
+    /// The longest request target in bytes.
+    pub fn max_target_size(&self) -> usize {
+        self.max_target_size
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_frame_size: 16 << 20,
+            max_message_size: 16 << 20,
+            max_inflate_ratio: None,
+            max_queued: 1 << 20,
+            max_head_size: 16 << 10,
+            max_headers: 100,
+            max_target_size: 8 << 10,
+        }
+    }
+}

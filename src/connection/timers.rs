@@ -1,0 +1,308 @@
+//! The deadlines of an open connection: one table, no clock.
+//!
+//! What starts a deadline often happens where nobody tells the time: when a ping leaves the queue,
+//! or when output begins to wait. Then the next deadline is [`Instant::AT_ONCE`], and the call of
+//! [`Timers::start`] that follows sets the real one. So a clock is read only for deadlines that there
+//! are.
+
+use core::time::Duration;
+
+use crate::config::Timeouts;
+use crate::time::Instant;
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    Write,
+    Pong,
+    Lifetime,
+    Idle,
+    Ping,
+}
+
+impl Timer {
+    /// In the order in which deadlines are met that passed together.
+    const ALL: [Self; 5] = [
+        Self::Write,
+        Self::Pong,
+        Self::Lifetime,
+        Self::Idle,
+        Self::Ping,
+    ];
+}
+
+/// How far the output is, for the deadlines that go by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// Bytes that were transmitted since the connection began.
+    pub(super) transmitted: u64,
+    /// There is output that waits.
+    pub(super) waits: bool,
+    /// The last ping of these timers' was transmitted.
+    pub(super) ping_left: bool,
+}
+
+/// The deadlines of an open connection, and the round trips that its pings measure.
+#[derive(Debug)]
+pub(super) struct Timers {
+    ping: Option<Duration>,
+    pong: Option<Duration>,
+    idle: Option<Duration>,
+    write: Option<Duration>,
+    /// The deadlines that are set, by `Timer`.
+    table: [Option<Instant>; Timer::ALL.len()],
+    /// What was transmitted when the deadline for writing was set.
+    write_mark: u64,
+    /// Messages so far, sent and received.
+    messages: u64,
+    /// What that was when the deadline for being idle was set.
+    idle_mark: u64,
+    probe: Probe,
+    /// The payload of the last ping.
+    number: u32,
+    /// A ping left, and nothing came since.
+    awaits_life: bool,
+    paused: bool,
+    rtt: Option<Rtt>,
+}
+
+/// The last ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probe {
+    /// It was answered, or there is none.
+    None,
+    Queued,
+    /// It left then.
+    Left(Instant),
+}
+
+/// The time from a ping to its pong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rtt {
+    /// Of the last ping that was answered.
+    pub last: Duration,
+    /// The shortest so far: the length of the line.
+    pub min: Duration,
+    /// A mean in which the last eight or so count, as TCP has it (RFC 6298 section 2).
+    pub smoothed: Duration,
+}
+
+impl Timers {
+    pub(super) fn new(timeouts: &Timeouts, now: Instant) -> Self {
+        let mut timers = Self {
+            ping: timeouts.ping(),
+            pong: timeouts.pong(),
+            idle: timeouts.idle(),
+            write: timeouts.write(),
+            table: [None; Timer::ALL.len()],
+            write_mark: 0,
+            messages: 0,
+            idle_mark: 0,
+            probe: Probe::None,
+            number: 0,
+            awaits_life: false,
+            paused: false,
+            rtt: None,
+        };
+        timers.set(Timer::Ping, timers.ping.map(|ping| now.after(ping)));
+        timers.set(Timer::Idle, timers.idle.map(|idle| now.after(idle)));
+        let lifetime = timeouts.lifetime().map(|longest| {
+            let jitter = timeouts.lifetime_jitter().min(longest);
+            now.after(longest.saturating_sub(scatter(now, jitter)))
+        });
+        timers.set(Timer::Lifetime, lifetime);
+        timers
+    }
+
+    /// Whether there is anything to watch over.
+    pub(super) fn are_wanted(timeouts: &Timeouts) -> bool {
+        let wanted = [
+            timeouts.ping(),
+            timeouts.idle(),
+            timeouts.write(),
+            timeouts.lifetime(),
+        ];
+        wanted.iter().any(Option::is_some)
+    }
+
+    fn slot(&mut self, timer: Timer) -> &mut Option<Instant> {
+        match (&mut self.table, timer) {
+            ([slot, ..], Timer::Write)
+            | ([_, slot, ..], Timer::Pong)
+            | ([_, _, slot, ..], Timer::Lifetime)
+            | ([_, _, _, slot, _], Timer::Idle)
+            | ([.., slot], Timer::Ping) => slot,
+        }
+    }
+
+    fn set(&mut self, timer: Timer, deadline: Option<Instant>) {
+        *self.slot(timer) = deadline;
+    }
+
+    /// The next deadline.
+    pub(super) fn next(&self, progress: Progress) -> Option<Instant> {
+        if self.wants_time(progress) {
+            return Some(Instant::AT_ONCE);
+        }
+        let [write, pong, lifetime, idle, ping] = self.table;
+        let watching = !self.paused;
+        let deadlines = [
+            write.filter(|_| progress.waits),
+            pong.filter(|_| watching),
+            lifetime,
+            idle,
+            ping.filter(|_| watching),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Whether a deadline starts now.
+    fn wants_time(&self, progress: Progress) -> bool {
+        self.starts_write(progress)
+            || self.starts_probe(progress)
+            || self.starts_pong()
+            || self.starts_idle()
+    }
+
+    fn starts_write(&self, progress: Progress) -> bool {
+        let [write, ..] = self.table;
+        self.write.is_some()
+            && progress.waits
+            && (write.is_none() || self.write_mark != progress.transmitted)
+    }
+
+    fn starts_probe(&self, progress: Progress) -> bool {
+        self.probe == Probe::Queued && progress.ping_left
+    }
+
+    fn starts_pong(&self) -> bool {
+        let [_, pong, ..] = self.table;
+        self.awaits_life && !self.paused && pong.is_none() && self.pong.is_some()
+    }
+
+    fn starts_idle(&self) -> bool {
+        self.idle.is_some() && self.idle_mark != self.messages
+    }
+
+    /// Starts what only wanted the time.
+    pub(super) fn start(&mut self, now: Instant, progress: Progress) {
+        if self.starts_write(progress) {
+            self.write_mark = progress.transmitted;
+            self.set(Timer::Write, self.write.map(|write| now.after(write)));
+        }
+        if !progress.waits {
+            self.set(Timer::Write, None);
+        }
+        if self.starts_probe(progress) {
+            self.probe = Probe::Left(now);
+            self.awaits_life = true;
+            self.set(Timer::Pong, None);
+        }
+        if self.starts_pong() {
+            self.set(Timer::Pong, self.pong.map(|pong| now.after(pong)));
+        }
+        if self.starts_idle() {
+            self.idle_mark = self.messages;
+            self.set(Timer::Idle, self.idle.map(|idle| now.after(idle)));
+        }
+    }
+
+    /// A deadline that has passed. It is set anew if it comes again.
+    pub(super) fn take_passed(&mut self, now: Instant) -> Option<Timer> {
+        let timer = Timer::ALL.into_iter().find(|timer| {
+            let watched = !self.paused || !matches!(timer, Timer::Pong | Timer::Ping);
+            let passed = self.slot(*timer).is_some_and(|deadline| deadline <= now);
+            watched && passed
+        })?;
+        let next = match timer {
+            Timer::Ping => self.ping.map(|ping| now.after(ping)),
+            Timer::Write | Timer::Pong | Timer::Lifetime | Timer::Idle => None,
+        };
+        self.set(timer, next);
+        Some(timer)
+    }
+
+    /// The payload of the next ping. `None` while the one before waits in the queue.
+    pub(super) fn next_ping(&mut self) -> Option<[u8; 4]> {
+        if self.probe == Probe::Queued {
+            return None;
+        }
+        self.number = self.number.wrapping_add(1);
+        Some(self.number.to_be_bytes())
+    }
+
+    /// The ping was queued.
+    pub(super) fn note_ping(&mut self) {
+        self.probe = Probe::Queued;
+    }
+
+    /// Something came from the peer.
+    pub(super) fn note_life(&mut self) {
+        self.awaits_life = false;
+        self.set(Timer::Pong, None);
+    }
+
+    /// A pong came.
+    pub(super) fn note_pong(&mut self, now: Instant, payload: &[u8]) {
+        self.note_life();
+        // 6455-5.5.3-03: a pong may answer no ping. Only the last ping's counts.
+        if payload != self.number.to_be_bytes() {
+            return;
+        }
+        if let Probe::Left(left) = self.probe {
+            let last = now - left;
+            self.rtt = Some(match self.rtt {
+                None => Rtt {
+                    last,
+                    min: last,
+                    smoothed: last,
+                },
+                Some(before) => Rtt {
+                    last,
+                    min: before.min.min(last),
+                    smoothed: before.smoothed - before.smoothed / 8 + last / 8,
+                },
+            });
+        }
+        self.probe = Probe::None;
+    }
+
+    /// A message was sent or received.
+    pub(super) fn note_message(&mut self) {
+        self.messages = self.messages.wrapping_add(1);
+    }
+
+    /// The application does not read for a while, so a pong could not be seen.
+    pub(super) fn pause(&mut self) {
+        self.paused = true;
+        self.set(Timer::Pong, None);
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    /// The connection is no longer open: the closing handshake has a deadline of its own.
+    pub(super) fn stop(&mut self) {
+        self.table = [None; Timer::ALL.len()];
+        (self.ping, self.pong, self.idle, self.write) = (None, None, None, None);
+        (self.awaits_life, self.probe) = (false, Probe::None);
+    }
+
+    pub(super) fn rtt(&self) -> Option<Rtt> {
+        self.rtt
+    }
+}
+
+/// A duration below `end` that differs between connections: a hash of the moment they began at
+/// (the finalizer of `splitmix64`).
+fn scatter(seed: Instant, end: Duration) -> Duration {
+    let mut hash = seed.as_nanos().wrapping_add(0x9E37_79B9_7F4A_7C15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    hash ^= hash >> 31;
+    let end = u64::try_from(end.as_nanos()).unwrap_or(u64::MAX);
+    let nanos = (u128::from(hash) * u128::from(end)) >> 64;
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+}
