@@ -1,6 +1,6 @@
 //! HARDENING D, and F-13 to F-15, F-41, U-17 and U-18 with permessage-deflate.
 
-use std::iter;
+use std::{iter, thread};
 
 use sockeye::{
     CapacityError, CloseCode, Compress, Config, Connection, Deflate, DeflateParams, Delivery,
@@ -372,6 +372,23 @@ fn d_16_wrong_codes() {
         payload.extend([0; 40]);
         fails_inflating(&payload);
     }
+}
+
+#[test]
+fn a4_12_inflating_needs_little_stack() {
+    let run = || {
+        let many = [stored(b"").repeat(1000), [3, 0].repeat(1000), hex(HELLO)].concat();
+        let messages = [compress(&json(3000), 9), compress(&noise(70_000), 9), many];
+        for memory in MEMORIES {
+            for message in &messages {
+                let mut conn = connection(Role::Client, &with(memory));
+                let outcome = feed_in(&mut conn, &frame(0xC2, message), || 4096);
+                assert_eq!((outcome.events.len(), outcome.error), (1, None));
+            }
+        }
+    };
+    let thread = thread::Builder::new().stack_size(128 << 10);
+    thread.spawn(run).unwrap().join().unwrap();
 }
 
 #[test]
