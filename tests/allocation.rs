@@ -15,8 +15,8 @@ use std::cell::Cell;
 
 use bytes::Buf;
 use sockeye::{
-    Closed, Config, Connection, Delivery, Error, Event, Input, Instant, Kind, Limits, Message,
-    Negotiated, Receiver, SendError, Sender,
+    CloseCode, Closed, Config, Connection, Delivery, Error, Event, Input, Instant, Kind, Limits,
+    Message, Negotiated, Receiver, SendError, Sender,
 };
 
 /// Counts for each thread, because tests run on threads of their own.
@@ -267,7 +267,7 @@ fn a_large_owned_message_is_not_copied() {
 }
 
 #[test]
-fn f_10_a_declared_length_allocates_nothing() {
+fn f_10_g_06_a_declared_length_allocates_nothing() {
     let everything = Limits::new()
         .with_max_message_size(u64::MAX)
         .with_max_frame_size(u64::MAX);
@@ -448,6 +448,89 @@ fn an_idle_connection_owns_no_buffer() {
         });
         assert_eq!(used.left, 0, "{used:?}");
     }
+}
+
+fn ignore<T>(_: T) {}
+
+#[test]
+fn t_05_a_connection_dropped_anywhere_leaves_nothing() {
+    let calls: &[fn(&mut Connection, bool)] = &[
+        |_, _| {},
+        |conn, masked| ignore(receive(conn, &mut frame(0x82, 5000, masked)[..3000])),
+        |conn, masked| ignore(receive(conn, &mut frame(0x01, 5000, masked))),
+        |conn, masked| ignore(receive(conn, &mut frame(0x89, 125, masked)[..50])),
+        |conn, masked| ignore(receive(conn, &mut frame(0x89, 125, masked))),
+        |conn, masked| ignore(receive(conn, &mut frame(0x88, 0, masked))),
+        |conn, masked| ignore(receive(conn, &mut header(0x83, 0, masked))),
+        |conn, _| ignore(conn.send(vec![1; 10_000])),
+        |conn, _| ignore(conn.send("small")),
+        |conn, _| ignore(conn.send_fragment(Kind::Text, &b"a"[..], false)),
+        |conn, _| ignore(conn.close(NOW, CloseCode::NORMAL, "bye")),
+        |conn, _| {
+            if let Some(mut transmit) = conn.poll_transmit() {
+                transmit.advance(1);
+            }
+        },
+        |conn, _| ignore(conn.handle_eof()),
+        |conn, _| conn.abort(),
+    ];
+    for first in calls {
+        for second in calls {
+            for role in 0..2 {
+                let ((), used) = measure(|| {
+                    let [client, server] = both(&Config::new());
+                    let (mut conn, masked) = if role == 0 { client } else { server };
+                    first(&mut conn, masked);
+                    second(&mut conn, masked);
+                });
+                assert_eq!(used.left, 0, "{used:?}");
+            }
+        }
+    }
+}
+
+#[cfg(feature = "handshake")]
+#[test]
+fn a1_15_a_handshake_that_failed_holds_nothing() {
+    use sockeye::handshake::{
+        Acceptance, ClientHandshake, ClientRequest, Refusal, ServerHandshake,
+    };
+
+    const NAMES: &str = "Host: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n";
+    let long = format!("X: {}\r\n", "x".repeat(8000));
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    // What is malformed, what is missing, and what the application refuses.
+    for (last, is_valid) in [("X : y\r\n", false), ("", false), (key, true)] {
+        let mut head = format!("GET / HTTP/1.1\r\n{NAMES}{long}{last}\r\n").into_bytes();
+        let mut server = ServerHandshake::new(&Config::new(), NOW);
+        let (outcome, used) = measure(|| {
+            let outcome = server.receive(NOW, &mut Input::new(&mut head));
+            let outcome = outcome.map(|request| drop(request.expect("the head is complete")));
+            if is_valid {
+                server.reject(Refusal::new(403)).unwrap();
+            }
+            drop(std::mem::take(server.poll_transmit().unwrap()));
+            outcome
+        });
+        assert_eq!(outcome.is_ok(), is_valid);
+        assert!(server.accept(Acceptance::new()).is_err());
+        assert_eq!(used.left, 0, "{last} {used:?}");
+    }
+
+    let request = ClientRequest::new("ws://h/").unwrap();
+    let mut answer = format!("HTTP/1.1 101 x\r\n{long}\r\n").into_bytes();
+    let mut used = None;
+    let ((), all) = measure(|| {
+        let mut client = ClientHandshake::new(&Config::new(), &request, [0; 16], NOW).unwrap();
+        drop(std::mem::take(client.poll_transmit().unwrap()));
+        let (failed, during) =
+            measure(|| client.receive(NOW, &mut Input::new(&mut answer)).is_err());
+        assert!(failed);
+        used = Some(during.left);
+    });
+    assert!(used <= Some(0), "{used:?}");
+    assert_eq!(all.left, 0);
 }
 
 #[test]

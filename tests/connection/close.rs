@@ -178,23 +178,21 @@ fn c_23_data_between_the_two_close_frames_is_delivered() {
 #[test]
 fn c_24_a_ping_after_our_close_is_answered() {
     for role in BOTH {
-        let mut conn = connection(*role, &Config::new());
-        conn.close(START, NORMAL, "").unwrap();
-        let mut output = drain(&mut conn);
-        let mut events = Vec::new();
-        receive(&mut conn, START, &to(*role, &hex("8901 70")), &mut events).unwrap();
-        output.extend(drain(&mut conn));
-        receive(
-            &mut conn,
-            START,
-            &to(*role, &hex("8802 03E8 8901 71")),
-            &mut events,
-        )
-        .unwrap();
-        output.extend(drain(&mut conn));
-        assert_eq!(events, [ping("p"), close(1000, "")]);
-        let sent = parse(*role, &output);
-        assert_eq!(brief(&sent), [(0x88, &hex("03E8")[..]), (0x8A, b"p")]);
+        for size in [1, usize::MAX] {
+            let mut conn = connection(*role, &Config::new());
+            conn.close(START, NORMAL, "").unwrap();
+            let mut output = drain(&mut conn);
+            let mut events = Vec::new();
+            for input in ["8901 70", "8802 03E8 8901 71"] {
+                let outcome = feed_in(&mut conn, &to(*role, &hex(input)), || size);
+                assert_eq!(outcome.error, None);
+                events.extend(outcome.events);
+                output.extend(outcome.output);
+            }
+            assert_eq!(events, [ping("p"), close(1000, "")]);
+            let sent = parse(*role, &output);
+            assert_eq!(brief(&sent), [(0x88, &hex("03E8")[..]), (0x8A, b"p")]);
+        }
     }
 }
 
@@ -245,21 +243,50 @@ fn c_27_c_28_the_transport_ends_without_a_close() {
             "8802",
             "8802 03",
         ] {
-            let mut conn = connection(*role, &Config::new());
-            let mut events = Vec::new();
-            receive(&mut conn, START, &to(*role, &hex(before)), &mut events).unwrap();
-            assert!(events.iter().all(|event| *event == ping("p")));
-            for _ in 0..2 {
-                assert_eq!(conn.handle_eof(), Err(Error::Eof));
+            for size in [1, usize::MAX] {
+                let mut conn = connection(*role, &Config::new());
+                let mut events = Vec::new();
+                for read in to(*role, &hex(before)).chunks(size) {
+                    receive(&mut conn, START, read, &mut events).unwrap();
+                }
+                assert!(events.iter().all(|event| *event == ping("p")));
+                let count = events.len();
+                for _ in 0..2 {
+                    assert_eq!(conn.handle_eof(), Err(Error::Eof));
+                }
+                assert_eq!(
+                    (conn.state(), conn.transport()),
+                    (State::Closed, Transport::Close)
+                );
+                assert_eq!((conn.queued(), conn.poll_timeout()), (0, None));
+                let closed = conn.closed().unwrap();
+                assert_eq!((closed.code(), closed.clean), (CloseCode::ABNORMAL, false));
+                assert_eq!((closed.initiator, closed.sent), (Initiator::Peer, None));
+                // A partial message does not come late.
+                let late = receive(&mut conn, START, &to(*role, &hex(LATER)), &mut events);
+                assert_eq!((late, events.len()), (Err(Error::Eof), count));
             }
-            assert_eq!(
-                (conn.state(), conn.transport()),
-                (State::Closed, Transport::Close)
-            );
-            assert_eq!((conn.queued(), conn.poll_timeout()), (0, None));
-            let closed = conn.closed().unwrap();
-            assert_eq!((closed.code(), closed.clean), (CloseCode::ABNORMAL, false));
-            assert_eq!((closed.initiator, closed.sent), (Initiator::Peer, None));
+        }
+    }
+}
+
+#[test]
+fn a5_10_calls_after_the_end_have_nothing_to_do() {
+    for role in BOTH {
+        for before in ["", "8105 4865", "8802 03E8", "8300"] {
+            let mut conn = connection(*role, &Config::new());
+            conn.send("queued").unwrap();
+            let _ = receive(&mut conn, START, &to(*role, &hex(before)), &mut Vec::new());
+            let end = conn.handle_eof();
+            drain(&mut conn);
+            for _ in 0..3 {
+                assert_eq!(conn.handle_eof(), end, "{before}");
+                assert_eq!(conn.poll_timeout(), None);
+                assert!(conn.poll_transmit().is_none());
+                let never = Instant::from_nanos(u64::MAX);
+                assert_eq!(conn.handle_timeout(never), Ok(()));
+                assert_eq!(conn.transport(), Transport::Close);
+            }
         }
     }
 }

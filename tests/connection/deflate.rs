@@ -1,11 +1,14 @@
 //! HARDENING D, and F-13 to F-15, F-41, U-17 and U-18 with permessage-deflate.
 
+use std::{iter, thread};
+
 use sockeye::{
     CapacityError, CloseCode, Compress, Config, Connection, Deflate, DeflateParams, Delivery,
     Error, Kind, Limits, Memory, Negotiated, ProtocolError, SendError, State,
 };
 
 use crate::reference::{BitWriter, Reference};
+use crate::text::{INVALID, VALID};
 use crate::wire::*;
 
 const MEMORIES: [Memory; 3] = [Memory::Retained, Memory::Window, Memory::NoTakeover];
@@ -162,9 +165,19 @@ fn d_03_to_d_05_f_13_to_f_15_reserved_bits() {
         fails(BOTH, &hex(input), &[], bits);
         for role in BOTH {
             let config = with(Memory::Window);
-            let mut conn = connection_with(*role, &config, Negotiated::new());
-            let outcome = feed_in(&mut conn, &to(*role, &hex(input)), || 1);
-            assert_eq!(outcome.error, Some(bits.into()));
+            for later in ["", LATER] {
+                let input = to(*role, &[hex(input), hex(later)].concat());
+                for size in [1, usize::MAX] {
+                    let mut conn = connection_with(*role, &config, Negotiated::new());
+                    let outcome = feed_in(&mut conn, &input, || size);
+                    assert_eq!(
+                        (&*outcome.events, outcome.error),
+                        (&[][..], Some(bits.into()))
+                    );
+                    let sent = parse(*role, &outcome.output);
+                    assert_eq!(brief(&sent), [(0x88, &1002u16.to_be_bytes()[..])]);
+                }
+            }
         }
     }
 }
@@ -359,6 +372,23 @@ fn d_16_wrong_codes() {
         payload.extend([0; 40]);
         fails_inflating(&payload);
     }
+}
+
+#[test]
+fn a4_12_inflating_needs_little_stack() {
+    let run = || {
+        let many = [stored(b"").repeat(1000), [3, 0].repeat(1000), hex(HELLO)].concat();
+        let messages = [compress(&json(3000), 9), compress(&noise(70_000), 9), many];
+        for memory in MEMORIES {
+            for message in &messages {
+                let mut conn = connection(Role::Client, &with(memory));
+                let outcome = feed_in(&mut conn, &frame(0xC2, message), || 4096);
+                assert_eq!((outcome.events.len(), outcome.error), (1, None));
+            }
+        }
+    };
+    let thread = thread::Builder::new().stack_size(128 << 10);
+    thread.spawn(run).unwrap().join().unwrap();
 }
 
 #[test]
@@ -587,6 +617,26 @@ fn u_17_u_18_text_is_what_was_inflated() {
         let frames = frame(0xC1, compress(bytes, 6));
         fails_all(&frames, &[], Error::InvalidUtf8);
         accepts_all(&frame(0xC2, compress(bytes, 6)), &[binary(bytes)]);
+    }
+    // Every row of U, whole and in fragments of one byte.
+    let in_pieces = |payload: Vec<u8>| {
+        let firsts = iter::once(0x41).chain(iter::repeat(0));
+        let pieces = payload.into_iter().zip(firsts);
+        let mut frames: Vec<_> = pieces
+            .flat_map(|(byte, first)| frame(first, [byte]))
+            .collect();
+        frames.extend(hex("8000"));
+        frames
+    };
+    for (digits, _) in INVALID {
+        let payload = compress(&hex(digits), 6);
+        fails_all(&frame(0xC1, &payload), &[], Error::InvalidUtf8);
+        fails_all(&in_pieces(payload), &[], Error::InvalidUtf8);
+    }
+    for valid in VALID {
+        let payload = compress(valid.as_bytes(), 6);
+        accepts_all(&frame(0xC1, &payload), &[text(valid)]);
+        accepts_all(&in_pieces(payload), &[text(valid)]);
     }
     // Code points are split over fragments, and the compressed bytes are no UTF-8.
     let words = "κόσμε😀".repeat(30);

@@ -170,8 +170,46 @@ fn g_05_empty_fragments_by_the_thousand() {
             for _ in 0..100 {
                 receive(&mut conn, START, &empty, &mut events).unwrap();
             }
+            for byte in &empty {
+                receive(&mut conn, START, &[*byte], &mut events).unwrap();
+            }
             receive(&mut conn, START, &to(*role, &hex("8001 62")), &mut events).unwrap();
             assert_eq!(join(events), [text("ab")]);
+        }
+    }
+}
+
+#[test]
+fn g_06_a_header_and_then_silence() {
+    // Nothing happens by itself; memory: `allocation.rs`.
+    for role in BOTH {
+        let header = [hex("827F"), (16u64 << 20).to_be_bytes().into()].concat();
+        for size in [1, usize::MAX] {
+            let mut conn = connection(*role, &Config::new());
+            let outcome = feed_in(&mut conn, &to(*role, &header), || size);
+            assert_eq!((&*outcome.events, outcome.error), (&[][..], None));
+            assert_eq!(outcome.output, []);
+            assert_eq!(conn.poll_timeout(), None);
+            assert_eq!(conn.handle_eof(), Err(sockeye::Error::Eof));
+        }
+    }
+}
+
+#[test]
+fn g_07_a_large_frame_in_single_bytes() {
+    // Memory: `allocation.rs`.
+    for role in BOTH {
+        for first in [0x81, 0x82] {
+            let payload = vec![b'x'; 100_000];
+            let mut input = to(*role, &frame(first, &payload));
+            input.extend(to(*role, &hex("8901 70")));
+            let config = limits(100_000, 100_000);
+            let outcome = feed_in(&mut connection(*role, &config), &input, || 1);
+            let message = match first {
+                0x81 => text(&"x".repeat(100_000)),
+                _ => binary(&payload),
+            };
+            assert_eq!(outcome.events, [message, ping("p")]);
         }
     }
 }

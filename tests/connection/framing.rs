@@ -1,6 +1,6 @@
 //! HARDENING F: frame headers and framing state.
 
-use sockeye::{CapacityError, Config, ProtocolError};
+use sockeye::{CapacityError, CloseCode, Config, ProtocolError};
 
 use crate::wire::*;
 
@@ -128,9 +128,11 @@ fn f_16_f_18_reserved_opcodes() {
 #[test]
 fn f_20_f_21_unmasked_to_a_server() {
     for input in [HELLO, "8904 70696e67", "8802 03E8", "8000", "8200", "0100"] {
-        let input = hex(input);
+        let mut input = hex(input);
         assert_eq!(fails_at(Role::Server, &input), Some(2));
         let error = Some(ProtocolError::Unmasked.into());
+        check(Role::Server, &Config::new(), &input, &[], error);
+        input.extend(to(Role::Server, &hex(LATER)));
         check(Role::Server, &Config::new(), &input, &[], error);
     }
 }
@@ -138,11 +140,20 @@ fn f_20_f_21_unmasked_to_a_server() {
 #[test]
 fn f_22_f_23_masked_to_a_client() {
     for input in [HELLO, "8802 03E8", "8200"] {
-        let input = to(Role::Server, &hex(input));
+        let mut input = to(Role::Server, &hex(input));
         assert_eq!(fails_at(Role::Client, &input), Some(2));
         let error = Some(ProtocolError::Masked.into());
         check(Role::Client, &Config::new(), &input, &[], error);
+        input.extend(hex(LATER));
+        check(Role::Client, &Config::new(), &input, &[], error);
     }
+    // Its code is not taken for the peer's.
+    let mut conn = connection(Role::Client, &Config::new());
+    let input = to(Role::Server, &hex("8802 03E8"));
+    receive(&mut conn, START, &input, &mut Vec::new()).unwrap_err();
+    assert_eq!(conn.peer_close(), None);
+    conn.handle_eof().unwrap_err();
+    assert_eq!(conn.closed().unwrap().code(), CloseCode::ABNORMAL);
 }
 
 #[test]

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use sockeye::{CloseCode, Config, Connection, Error, Event, Instant, Kind, SendError, State};
+use sockeye::{
+    CloseCode, Config, Connection, Deflate, Delivery, Error, Event, Instant, Kind, Limits,
+    SendError, State, Timeouts,
+};
 
 use crate::wire::*;
 
@@ -141,6 +144,82 @@ fn t_03_every_call_in_every_state() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn t_06_extreme_settings() {
+    let deflate = |number: u8| {
+        Deflate::client()
+            .with_level(number)
+            .with_mem_level(number)
+            .with_send_window_bits(number)
+            .with_receive_window_bits(number)
+            .with_threshold(usize::from(number))
+    };
+    for number in [0, 255] {
+        let set = deflate(number);
+        assert!((1..=9).contains(&set.level()) && (1..=9).contains(&set.mem_level()));
+        for bits in [set.send_window_bits(), set.receive_window_bits()] {
+            assert!((9..=15).contains(&bits));
+        }
+    }
+    let nothing = Limits::new()
+        .with_max_frame_size(0)
+        .with_max_message_size(0)
+        .with_max_inflate_ratio(Some(0))
+        .with_max_queued(0);
+    let everything = Limits::new()
+        .with_max_frame_size(u64::MAX)
+        .with_max_message_size(u64::MAX)
+        .with_max_inflate_ratio(Some(u32::MAX))
+        .with_max_queued(usize::MAX);
+    let timeouts = [None, Some(Duration::ZERO), Some(Duration::MAX)];
+    for limits in [nothing, everything] {
+        for timeout in timeouts {
+            for number in [0, 255] {
+                for delivery in [Delivery::Messages, Delivery::Chunks] {
+                    let config = Config::new()
+                        .with_limits(limits.clone())
+                        .with_timeouts(Timeouts::new().with_close(timeout))
+                        .with_delivery(delivery)
+                        .with_deflate(deflate(number).with_idle_release(timeout));
+                    extremes(&config, limits.max_message_size() > 0);
+                }
+            }
+        }
+    }
+}
+
+/// Both ends send each other a message, which is taken or too large, and close.
+fn extremes(config: &Config, has_room: bool) {
+    let far = Instant::from_nanos(u64::MAX);
+    for role in BOTH {
+        let mut conn = connection(*role, config);
+        conn.send("a message that is long enough to be compressed by all".repeat(9))
+            .unwrap();
+        assert_eq!(conn.has_room(), has_room);
+        drain(&mut conn);
+        let mut events = Vec::new();
+        for (message, payload) in [(0x81, b"Hello".to_vec()), (0xC1, hex("f248cdc9c90700"))] {
+            let mut conn = connection(*role, config);
+            let input = to(*role, &frame(message, payload));
+            let result = receive(&mut conn, far, &input, &mut events);
+            assert_eq!(result.is_ok(), has_room, "{result:?}");
+        }
+        assert_eq!(join(events).len(), if has_room { 2 } else { 0 });
+
+        conn.close(START, CloseCode::NORMAL, "").unwrap();
+        drain(&mut conn);
+        let mut ended = Ok(());
+        for _ in 0..5 {
+            if let Some(deadline) = conn.poll_timeout() {
+                let result = conn.handle_timeout(deadline);
+                ended = ended.and(result);
+            }
+        }
+        let waits = config.timeouts().close().is_none();
+        assert_eq!((ended.is_ok(), conn.poll_timeout()), (waits, None));
     }
 }
 

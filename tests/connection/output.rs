@@ -1,5 +1,8 @@
 //! HARDENING P and M: output, its order and bounds, and masking.
 
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::{Buf, Bytes};
 use sockeye::{CloseCode, Config, Connection, Input, Limits, Message, Negotiated, SendError};
 
@@ -367,6 +370,23 @@ fn m_01_a_fresh_key_for_each_frame() {
     assert_eq!(drawn.len(), 8001);
 }
 
+#[cfg(feature = "rand")]
+#[test]
+fn m_01_random_keys_and_nonces_differ() {
+    use sockeye::RandomKeys;
+
+    let keys = RandomKeys::new();
+    let mut conn = Connection::client(&Config::new(), Negotiated::new(), keys, START);
+    for _ in 0..10_000 {
+        conn.send("").unwrap();
+    }
+    let frames = parse(Role::Client, &drain(&mut conn));
+    let keys: HashSet<_> = frames.iter().map(|frame| frame.key.unwrap()).collect();
+    // By chance two in a hundred runs have a pair of equal keys, and none has ten.
+    assert!(frames.len() == 10_000 && keys.len() > 9990);
+    assert_ne!(RandomKeys::nonce(), RandomKeys::nonce());
+}
+
 #[test]
 fn m_03_the_callers_copy_is_left_alone() {
     for size in [10, 10_000] {
@@ -377,6 +397,26 @@ fn m_03_the_callers_copy_is_left_alone() {
         assert!(shared.iter().all(|byte| *byte == b'x'));
         let sent = parse(Role::Client, &drain(&mut conn));
         assert_eq!(brief(&sent), [(0x82, &shared[..]), (0x82, &shared[1..])]);
+    }
+}
+
+#[test]
+fn m_04_a_source_that_gives_no_key_sends_nothing() {
+    // It can only panic, so there is no key to go on with.
+    let sends: &[fn(&mut Connection)] = &[
+        |conn| ignore(conn.send("text")),
+        |conn| ignore(conn.send(vec![7; 10_000])),
+        |conn| ignore(conn.send_fragment(sockeye::Kind::Binary, &b"a"[..], false)),
+        |conn| ignore(conn.ping(b"ping")),
+        |conn| ignore(conn.close(START, CloseCode::NORMAL, "")),
+        |conn| ignore(receive(conn, START, &hex("8901 70"), &mut Vec::new())),
+    ];
+    for send in sends {
+        let source = || -> [u8; 4] { panic!("no entropy") };
+        let mut conn = Connection::client(&Config::new(), Negotiated::new(), source, START);
+        let attempt = AssertUnwindSafe(|| send(&mut conn));
+        assert!(catch_unwind(attempt).is_err());
+        assert_eq!(drain(&mut conn), []);
     }
 }
 

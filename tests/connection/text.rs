@@ -6,7 +6,7 @@ use crate::wire::*;
 
 /// Invalid texts, with the byte that shows it; one more than the length where only the end shows
 /// it.
-const INVALID: &[(&str, usize)] = &[
+pub(crate) const INVALID: &[(&str, usize)] = &[
     // U-01: overlong forms of two bytes
     ("C0AF", 1),
     ("C1BF", 1),
@@ -43,7 +43,7 @@ const INVALID: &[(&str, usize)] = &[
     ("E28228", 3),
 ];
 
-const VALID: &[&str] = &[
+pub(crate) const VALID: &[&str] = &[
     "\u{FFFE}\u{FFFF}\u{1FFFF}", // U-13
     "\0",
     "\u{FEFF}bom",

@@ -451,6 +451,9 @@ pub(crate) fn accepts(who: &[Role], input: &[u8], events: &[Got]) {
     }
 }
 
+/// What a peer may send that did not notice the end: a message, a ping and its own Close frame.
+pub(crate) const LATER: &str = "8105 48656c6c6f 890170 880203e8";
+
 /// Unmasked `input` fails every role in `who`, and what follows it is ignored.
 pub(crate) fn fails(who: &[Role], input: &[u8], events: &[Got], error: impl Into<Error>) {
     fails_with(who, &Config::new(), input, events, error);
@@ -468,7 +471,7 @@ pub(crate) fn fails_with(
         let mut input = to(*role, input);
         check(*role, config, &input, events, Some(error));
         // 6455-7.1.7-05
-        input.extend(to(*role, &hex("8105 48656c6c6f 890170 880203e8")));
+        input.extend(to(*role, &hex(LATER)));
         check(*role, config, &input, events, Some(error));
     }
 }

@@ -63,7 +63,7 @@ fn open_in(config: &Config, bytes: &[u8], size: usize) -> Opened {
 }
 
 /// after a failure nothing comes any more.
-fn assert_over(handshake: &mut ClientHandshake, error: &HandshakeError) {
+pub(crate) fn assert_over(handshake: &mut ClientHandshake, error: &HandshakeError) {
     let mut bytes = [ANSWER.as_bytes(), b"\x81\x05Hello"].concat();
     let mut input = Input::new(&mut bytes);
     assert_eq!(handshake.receive(START, &mut input).as_ref(), Err(error));
@@ -473,6 +473,29 @@ fn r_21_end_of_transport() {
     for at in 0..ANSWER.len() {
         assert_eq!(open(&ANSWER.as_bytes()[..at]), Err(HandshakeError::Eof));
     }
+}
+
+#[test]
+fn c_33_a_failed_opening_sends_no_close_frame() {
+    // All that leaves a client is its request, and all that leaves a server one HTTP answer:
+    // `assert_over` and `judge` look for more after each failure.
+    let mut handshake = client();
+    let mut bytes = answer(ACCEPT_LINE, "");
+    handshake
+        .receive(START, &mut Input::new(&mut bytes))
+        .unwrap_err();
+    assert_eq!(drain(handshake.poll_transmit()), []);
+
+    let mut handshake = super::server();
+    let mut bytes = swap(super::BASE, super::KEY, "");
+    handshake
+        .receive(START, &mut Input::new(&mut bytes))
+        .unwrap_err();
+    assert_eq!(
+        drain(handshake.poll_transmit()),
+        b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(drain(handshake.poll_transmit()), []);
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use sockeye::handshake::{Acceptance, ClientHandshake, ServerHandshake};
 use sockeye::{Config, Deflate, DeflateParams, HandshakeError, Input, Limits, Memory, Negotiated};
 
-use super::client::{ANSWER, NONCE, wanted};
-use super::server::feed;
+use super::client::{ANSWER, NONCE, assert_over, wanted};
+use super::server::{assert_dead, feed};
 use super::{BASE, START, UPGRADE, drain, swap};
 
 const SERVER_15: fn() -> Deflate = || {
@@ -50,7 +50,11 @@ fn answer_lines(deflate: &Deflate, offers: &[&str]) -> Result<Answer, HandshakeE
         let config = Config::new().with_deflate(deflate.clone());
         let mut server = ServerHandshake::new(&config, START);
         let (outcome, _) = feed(&mut server, &request, std::iter::repeat(size));
-        outcome?.expect("the head is complete");
+        if let Err(error) = outcome {
+            assert!(drain(server.poll_transmit()).starts_with(b"HTTP/1.1 4"));
+            assert_dead(&mut server, &error);
+            return Err(error);
+        }
         let negotiated = server.accept(Acceptance::new()).unwrap();
         let value = value(&drain(server.poll_transmit()));
         assert_eq!(value.is_some(), negotiated.deflate().is_some());
@@ -90,9 +94,13 @@ fn check_lines(
     let run = |size| {
         let (mut client, _) = client(deflate);
         for piece in response.chunks(size) {
-            let accepted = client.receive(START, &mut Input::new(&mut piece.to_vec()))?;
-            if let Some(accepted) = accepted {
-                return Ok(accepted.negotiated.deflate());
+            match client.receive(START, &mut Input::new(&mut piece.to_vec())) {
+                Ok(Some(accepted)) => return Ok(accepted.negotiated.deflate()),
+                Ok(None) => {}
+                Err(error) => {
+                    assert_over(&mut client, &error);
+                    return Err(error);
+                }
             }
         }
         panic!("the head is complete");

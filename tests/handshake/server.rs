@@ -5,7 +5,10 @@ use std::time::Duration;
 use sockeye::handshake::{
     Acceptance, AnswerError, Field, Refusal, Request, ServerHandshake, accept_key,
 };
-use sockeye::{Config, HandshakeError, Input, Instant, Limits, Negotiated, Timeouts};
+use sockeye::{
+    Config, Connection, Error, Event, HandshakeError, Input, Instant, Limits, Negotiated,
+    ProtocolError, Timeouts,
+};
 
 use super::{
     ACCEPT, BASE, CONNECTION, HOST, KEY, ORIGIN, PROTOCOL, START, UPGRADE, VERSION, drain,
@@ -94,7 +97,7 @@ pub(crate) fn judge(bytes: impl AsRef<[u8]>) -> Result<Request, HandshakeError> 
 }
 
 /// After a failure nothing comes any more, whatever goes in.
-fn assert_dead(handshake: &mut ServerHandshake, error: &HandshakeError) {
+pub(crate) fn assert_dead(handshake: &mut ServerHandshake, error: &HandshakeError) {
     let mut bytes = BASE.as_bytes().to_vec();
     let mut input = Input::new(&mut bytes);
     assert_eq!(handshake.receive(START, &mut input).as_ref(), Err(error));
@@ -132,6 +135,41 @@ fn pending(bytes: impl AsRef<[u8]>) -> ServerHandshake {
     assert!(outcome.unwrap().is_some());
     assert!(rest.is_empty());
     handshake
+}
+
+/// What comes of a request that is accepted, of what follows it in the same read, and of a later
+/// read: the texts, and what failed. The same whole and in single bytes.
+fn connect(first: &[u8], later: &[u8]) -> (Vec<String>, Option<Error>) {
+    let run = |size: usize| {
+        let mut handshake = server();
+        let (outcome, rest) = feed(&mut handshake, first, std::iter::repeat(size));
+        outcome.unwrap().expect("the head is complete");
+        let negotiated = handshake.accept(Acceptance::new()).unwrap();
+        assert!(drain(handshake.poll_transmit()).starts_with(b"HTTP/1.1 101 "));
+
+        let mut conn = Connection::server(&Config::new(), negotiated, START);
+        let (mut texts, mut error) = (Vec::new(), None);
+        for read in rest.chunks(size).chain(later.chunks(size)) {
+            let mut read = read.to_vec();
+            let mut input = Input::new(&mut read);
+            loop {
+                match conn.receive(START, &mut input) {
+                    Ok(Some(Event::Text(text))) => texts.push(text.into_string()),
+                    Ok(Some(event)) => panic!("{event:?}"),
+                    Ok(None) => break,
+                    Err(new) => {
+                        assert_eq!(*error.get_or_insert(new), new);
+                        break;
+                    }
+                }
+            }
+            assert!(input.is_empty());
+        }
+        (texts, error)
+    };
+    let whole = run(usize::MAX);
+    assert_eq!(whole, run(1));
+    whole
 }
 
 fn strings<'a>(iter: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
@@ -287,6 +325,9 @@ fn h_08_endless_line() {
     ));
     let (outcome, _) = feed(&mut handshake, b"x", [1]);
     assert_eq!(outcome, Err(HandshakeError::HeadTooLarge));
+
+    endless.push(b'x');
+    assert_fails(&endless, HandshakeError::HeadTooLarge);
 }
 
 #[test]
@@ -690,6 +731,16 @@ fn h_38_other_versions() {
     for version in ["0", "7", "8", "12", "14", "25", "255"] {
         assert_fails(line(version), HandshakeError::Version);
     }
+    // K13: the answer names the version that would do.
+    for bytes in [line("12"), line("25"), line(""), with(VERSION, "")] {
+        let mut handshake = server();
+        feed(&mut handshake, &bytes, ones()).0.unwrap_err();
+        assert_eq!(
+            drain(handshake.poll_transmit()),
+            b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\
+            Sec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n"
+        );
+    }
     for version in [
         "256",
         "4294967309",
@@ -784,6 +835,29 @@ fn h_45_floods_in_lists() {
 }
 
 #[test]
+fn a1_07_bytes_that_no_header_of_the_handshake_has() {
+    let lines = [
+        (KEY, Field::Key),
+        (VERSION, Field::Version),
+        (PROTOCOL, Field::Protocol),
+    ];
+    for byte in 0x80..=0xFF {
+        for (line, field) in lines {
+            let (name, _) = line.split_once(": ").unwrap();
+            let line_of = |value: &[u8]| with(line, [name.as_bytes(), value, b"\r\n"].concat());
+            assert_fails(line_of(&[b':', byte]), HandshakeError::Bad(field));
+            assert_fails(line_of(&[b':', b'1', byte]), HandshakeError::Bad(field));
+        }
+        let extensions = [b"Sec-WebSocket-Extensions: a", &[byte][..], b"\r\n"].concat();
+        assert_fails(plus(extensions), HandshakeError::BadExtension);
+    }
+    for (line, _) in lines {
+        let zero = line.replace("\r\n", "\0\r\n");
+        assert_fails(with(line, zero), HandshakeError::Malformed);
+    }
+}
+
+#[test]
 fn h_46_accept_in_a_request() {
     assert_ok(plus(b"Sec-WebSocket-Accept: \xff\r\n"));
 }
@@ -806,6 +880,9 @@ fn h_47_early_data() {
         assert_eq!(handshake.receive(START, &mut input), Ok(None));
         assert_eq!(input.len(), frame.len());
     }
+
+    // Once the answer is on its way they are frames.
+    assert_eq!(connect(&bytes, &[]), (vec!["Hello".into()], None));
 
     let mut handshake = pending(BASE);
     handshake.reject(Refusal::new(403)).unwrap();
@@ -834,6 +911,11 @@ fn h_49_pipelined_request() {
     let mut input = Input::new(&mut rest);
     assert_eq!(handshake.receive(START, &mut input), Ok(None));
     assert_eq!(input.consumed(), 0);
+
+    // It is no request but a frame: `G` is opcode 7.
+    let error = Error::Protocol(ProtocolError::ReservedOpcode);
+    let more = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    assert_eq!(connect(bytes.as_bytes(), more), (Vec::new(), Some(error)));
 }
 
 #[test]
@@ -860,14 +942,18 @@ fn h_50_other_protocols() {
 #[test]
 fn h_51_end_of_transport() {
     for at in 0..BASE.len() {
-        let mut handshake = server();
-        assert!(matches!(
-            feed(&mut handshake, &BASE.as_bytes()[..at], [usize::MAX]).0,
-            Ok(None)
-        ));
-        assert_eq!(handshake.handle_eof(), Err(HandshakeError::Eof));
-        assert!(handshake.poll_transmit().is_none());
-        assert_dead(&mut handshake, &HandshakeError::Eof);
+        for size in [1, usize::MAX] {
+            let mut handshake = server();
+            let (outcome, _) = feed(
+                &mut handshake,
+                &BASE.as_bytes()[..at],
+                std::iter::repeat(size),
+            );
+            assert_eq!(outcome, Ok(None));
+            assert_eq!(handshake.handle_eof(), Err(HandshakeError::Eof));
+            assert!(handshake.poll_transmit().is_none());
+            assert_dead(&mut handshake, &HandshakeError::Eof);
+        }
     }
     // A client that only shut down its sending side still gets its answer.
     let mut handshake = pending(BASE);
