@@ -257,6 +257,11 @@ pub enum RequestError {
     Header(HeaderError),
     /// The origin is empty, or not printable ASCII without spaces (RFC 6454 section 7).
     Origin,
+    /// The user name or password has a control character, or the user name a colon (RFC 7617 section
+    /// 2).
+    Credentials,
+    /// The bearer token is empty, or has characters that tokens do not have (RFC 6750 section 2.1).
+    Token,
     /// The name of a subprotocol is not a token (RFC 6455 section 4.1).
     Protocol,
     /// A subprotocol is offered twice (RFC 6455 section 4.1).
@@ -271,6 +276,8 @@ impl fmt::Display for RequestError {
         f.write_str(match self {
             Self::Header(error) => return error.fmt(f),
             Self::Origin => "the origin is not printable ASCII",
+            Self::Credentials => "the user name or password has characters that it cannot have",
+            Self::Token => "the bearer token has characters that it cannot have",
             Self::Protocol => "the name of a subprotocol is not a token",
             Self::DuplicateProtocol => "a subprotocol is offered twice",
             Self::NeedsTls => "wss:// needs a TLS stream",
@@ -300,8 +307,8 @@ pub enum UrlError {
     Host,
     /// The port is not in 1 to 65535.
     Port,
-    /// It has a user name or password, for which WebSocket URLs have no place. Send an
-    /// `Authorization` header instead.
+    /// It has a user name or password, for which WebSocket URLs have no place. See
+    /// [`with_basic_auth`](crate::handshake::ClientRequest::with_basic_auth).
     Userinfo,
     /// It has a fragment (`#`).
     Fragment,

@@ -11,6 +11,7 @@
     reason = "a test may panic, and has std"
 )]
 
+mod auth;
 mod client;
 #[cfg(feature = "deflate")]
 mod extensions;
