@@ -330,6 +330,38 @@ impl fmt::Display for UrlError {
 
 impl core::error::Error for UrlError {}
 
+/// Why a string is not an origin (RFC 6454), or not a pattern of origins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OriginError {
+    /// It does not start with a scheme and `://`, or the scheme is `ws` or `wss`, which no page
+    /// comes from.
+    Scheme,
+    /// The host is missing, or neither a name in ASCII nor an IP address. A user name in front of
+    /// it is an error too.
+    Host,
+    /// The port is not in 1 to 65535.
+    Port,
+    /// A path, query or fragment, even a single slash at the end.
+    Path,
+    /// A `*` in an exact origin, or in a pattern anywhere but as the first label of a domain.
+    Wildcard,
+}
+
+impl fmt::Display for OriginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "the origin's scheme is missing or invalid",
+            Self::Host => "the origin's host is missing or invalid",
+            Self::Port => "the origin's port is not in 1 to 65535",
+            Self::Path => "the origin has something after its host and port",
+            Self::Wildcard => "the origin has a wildcard where there can be none",
+        })
+    }
+}
+
+impl core::error::Error for OriginError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;

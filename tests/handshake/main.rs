@@ -15,6 +15,7 @@ mod auth;
 mod client;
 #[cfg(feature = "deflate")]
 mod extensions;
+mod origin;
 mod server;
 
 use proptest::prelude::*;
