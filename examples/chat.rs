@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use sockeye::handshake::{Acceptance, Refusal, Request};
+use sockeye::handshake::{Acceptance, OriginError, OriginPolicy, Refusal, Request, Scheme};
 use sockeye::tokio::TokioIo;
 use sockeye::{
     CloseCode, Config, Deflate, Limits, Message, Prepared, SocketError, State, WebSocket,
@@ -58,11 +58,24 @@ struct Options {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9002")]
     addr: SocketAddr,
+    /// A page that may connect, such as https://chat.example.com or https://*.example.com. May be
+    /// given more than once. [default: the server's own page over plain HTTP]
+    #[arg(long, value_parser = page_from)]
+    origin: Vec<OriginPolicy>,
+}
+
+fn page_from(origin: &str) -> Result<OriginPolicy, OriginError> {
+    OriginPolicy::patterns([origin])
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
+    let policies = options.origin.into_iter();
+    let policy = policies
+        .reduce(OriginPolicy::or)
+        .unwrap_or_else(|| OriginPolicy::same_origin(Scheme::Http));
+    let policy = Arc::new(policy);
     let listener = TcpListener::bind(options.addr).await?;
     println!("http://{}/", listener.local_addr()?);
 
@@ -80,7 +93,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    let client = serve(stream, config.clone(), rooms.clone(), stopping.clone());
+                    let (config, policy) = (config.clone(), policy.clone());
+                    let client = serve(stream, config, policy, rooms.clone(), stopping.clone());
                     clients.spawn(async move {
                         if let Err(error) = client.await {
                             eprintln!("{peer}: {error}");
@@ -109,6 +123,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(
     stream: TcpStream,
     config: Config,
+    policy: Arc<OriginPolicy>,
     rooms: Rooms,
     mut stopping: watch::Receiver<bool>,
 ) -> Result<(), SocketError> {
@@ -117,7 +132,7 @@ async fn serve(
         upgrade = sockeye::tokio::receive_any(stream, &config) => upgrade?,
         _ = stopping.changed() => return Ok(()),
     };
-    match route(upgrade.request()) {
+    match route(upgrade.request(), &policy) {
         Err(refusal) => upgrade.reject(refusal).await,
         Ok((room, name)) => {
             let ws = upgrade.accept(Acceptance::new()).await?;
@@ -127,7 +142,7 @@ async fn serve(
 }
 
 /// Decides about a request: a room and a name, or the answer of a web server.
-fn route(request: &Request) -> Result<(String, String), Refusal> {
+fn route(request: &Request, policy: &OriginPolicy) -> Result<(String, String), Refusal> {
     let path = request.path();
     let Some(room) = path
         .strip_prefix("/rooms/")
@@ -141,16 +156,8 @@ fn route(request: &Request) -> Result<(String, String), Refusal> {
         });
     };
     // Browsers let any page connect to any server, and tell which page it is (RFC 6455 section
-    // 10.2). Other clients send no Origin, but they do not carry a user's cookies either.
-    let is_ours = |origin: &str| {
-        let host = origin
-            .strip_prefix("http://")
-            .or_else(|| origin.strip_prefix("https://"));
-        host == Some(request.host())
-    };
-    if !request.origin().is_none_or(is_ours) {
-        return Err(Refusal::new(403).with_body("This page may not chat here\n"));
-    }
+    // 10.2).
+    policy.check(request)?;
     let room = decode(room).ok_or_else(|| Refusal::new(404))?;
     let name = request
         .query()

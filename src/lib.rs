@@ -62,3 +62,7 @@ pub use time::Instant;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/EMBEDDING.md")]
 mod embedding {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/AUTH.md")]
+mod auth {}

@@ -1,6 +1,8 @@
 //! What applications may do with the public types: send them to tasks and threads, and share them.
 
-use sockeye::handshake::{ClientHandshake, ClientRequest, Request, ServerHandshake};
+use sockeye::handshake::{
+    Basic, Bearer, ClientHandshake, ClientRequest, OriginPolicy, Request, ServerHandshake,
+};
 use sockeye::{
     Closed, Config, Connection, Deflate, Error, Event, HandshakeError, Message, Negotiated,
     Payload, Prepared, Receiver, SendError, Sender, SocketError, Text, blocking,
@@ -29,6 +31,9 @@ const _: () = {
     everywhere::<ClientRequest>();
     everywhere::<ServerHandshake>();
     everywhere::<Request>();
+    everywhere::<OriginPolicy>();
+    everywhere::<Basic>();
+    everywhere::<Bearer>();
     everywhere::<blocking::WebSocket<std::net::TcpStream>>();
     everywhere::<blocking::SendHalf<std::net::TcpStream>>();
     everywhere::<sockeye::WebSocket<sockeye::tokio::TokioIo<tokio::net::TcpStream>>>();

@@ -257,6 +257,11 @@ pub enum RequestError {
     Header(HeaderError),
     /// The origin is empty, or not printable ASCII without spaces (RFC 6454 section 7).
     Origin,
+    /// The user name or password has a control character, or the user name a colon (RFC 7617 section
+    /// 2).
+    Credentials,
+    /// The bearer token is empty, or has characters that tokens do not have (RFC 6750 section 2.1).
+    Token,
     /// The name of a subprotocol is not a token (RFC 6455 section 4.1).
     Protocol,
     /// A subprotocol is offered twice (RFC 6455 section 4.1).
@@ -271,6 +276,8 @@ impl fmt::Display for RequestError {
         f.write_str(match self {
             Self::Header(error) => return error.fmt(f),
             Self::Origin => "the origin is not printable ASCII",
+            Self::Credentials => "the user name or password has characters that it cannot have",
+            Self::Token => "the bearer token has characters that it cannot have",
             Self::Protocol => "the name of a subprotocol is not a token",
             Self::DuplicateProtocol => "a subprotocol is offered twice",
             Self::NeedsTls => "wss:// needs a TLS stream",
@@ -300,8 +307,8 @@ pub enum UrlError {
     Host,
     /// The port is not in 1 to 65535.
     Port,
-    /// It has a user name or password, for which WebSocket URLs have no place. Send an
-    /// `Authorization` header instead.
+    /// It has a user name or password, for which WebSocket URLs have no place. See
+    /// [`with_basic_auth`](crate::handshake::ClientRequest::with_basic_auth).
     Userinfo,
     /// It has a fragment (`#`).
     Fragment,
@@ -322,6 +329,38 @@ impl fmt::Display for UrlError {
 }
 
 impl core::error::Error for UrlError {}
+
+/// Why a string is not an origin (RFC 6454), or not a pattern of origins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OriginError {
+    /// It does not start with a scheme and `://`, or the scheme is `ws` or `wss`, which no page
+    /// comes from.
+    Scheme,
+    /// The host is missing, or neither a name in ASCII nor an IP address. A user name in front of
+    /// it is an error too.
+    Host,
+    /// The port is not in 1 to 65535.
+    Port,
+    /// A path, query or fragment, even a single slash at the end.
+    Path,
+    /// A `*` in an exact origin, or in a pattern anywhere but as the first label of a domain.
+    Wildcard,
+}
+
+impl fmt::Display for OriginError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scheme => "the origin's scheme is missing or invalid",
+            Self::Host => "the origin's host is missing or invalid",
+            Self::Port => "the origin's port is not in 1 to 65535",
+            Self::Path => "the origin has something after its host and port",
+            Self::Wildcard => "the origin has a wildcard where there can be none",
+        })
+    }
+}
+
+impl core::error::Error for OriginError {}
 
 #[cfg(test)]
 mod tests {

@@ -8,26 +8,33 @@
 //! Where the RFC leaves a choice they are strict: lines end with CR LF, headers are not folded,
 //! there is exactly one `Host`, and a request that asks for an upgrade has no body.
 //!
+//! Who may connect is the application's decision, and [`OriginPolicy`], [`Basic`] and [`Bearer`]
+//! help with it before the answer.
+//!
 //! An upgrade that somebody else did, such as an HTTP server, needs none of this but
 //! [`accept_key`]: see [`Negotiated`](crate::Negotiated).
 
 mod accept;
 mod answer;
+mod auth;
 mod body;
 mod client;
 mod compose;
 mod head;
 mod opening;
+mod origin;
 mod request;
 mod server;
 mod url;
 
-pub use crate::error::{AnswerError, Field, HeaderError, RequestError, UrlError};
+pub use crate::error::{AnswerError, Field, HeaderError, OriginError, RequestError, UrlError};
 pub use crate::http::Response;
 pub use accept::accept_key;
 pub use answer::{Acceptance, Refusal};
+pub use auth::{Basic, Bearer, constant_time_eq};
 pub use client::{Accepted, ClientHandshake};
 pub use opening::ClientRequest;
+pub use origin::{OriginPolicy, Scheme};
 pub use request::Request;
 pub use server::ServerHandshake;
 pub use url::Url;

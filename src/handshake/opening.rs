@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::str::FromStr;
 
+use super::auth::{self, Authorization};
 use super::compose::{Headers, write_line};
 use super::request::EXTENSIONS;
 use super::url::Url;
@@ -20,7 +21,7 @@ use crate::http::token::{is_token, is_visible};
 /// let request = ClientRequest::new("wss://example.com/chat")?
 ///     .with_subprotocol("chat.v2")
 ///     .with_subprotocol("chat.v1")
-///     .with_header("Authorization", "Bearer token");
+///     .with_bearer("token");
 /// assert_eq!(request.url().port(), 443);
 /// # Ok::<(), sockeye::handshake::UrlError>(())
 /// ```
@@ -28,6 +29,7 @@ use crate::http::token::{is_token, is_visible};
 pub struct ClientRequest {
     url: Url,
     origin: Option<Box<str>>,
+    authorization: Option<Authorization>,
     subprotocols: Vec<Box<str>>,
     headers: Headers,
 }
@@ -69,6 +71,27 @@ impl ClientRequest {
         self
     }
 
+    /// Sends a user name and password in `Authorization` (RFC 7617), encoded as UTF-8. They replace
+    /// what was set before, and go together with no `Authorization` by
+    /// [`with_header`](Self::with_header). Checked when the handshake starts: neither may have a
+    /// control character, and the user name no colon.
+    ///
+    /// Over `ws://` everybody in between can read them. `Debug` does not show them.
+    #[must_use]
+    pub fn with_basic_auth(mut self, user: &str, password: &str) -> Self {
+        self.authorization = Some(Authorization::basic(user, password));
+        self
+    }
+
+    /// Sends a bearer token in `Authorization` (RFC 6750), in all else like
+    /// [`with_basic_auth`](Self::with_basic_auth). Checked when the handshake starts: letters,
+    /// digits and `-._~+/`, with `=` at the end.
+    #[must_use]
+    pub fn with_bearer(mut self, token: &str) -> Self {
+        self.authorization = Some(Authorization::bearer(token));
+        self
+    }
+
     /// Where the request goes.
     pub fn url(&self) -> &Url {
         &self.url
@@ -102,6 +125,10 @@ impl ClientRequest {
         if let Some(origin) = &self.origin {
             write_line(&mut head, Field::Origin.name(), origin.as_bytes());
         }
+        // 6455-10.5-01.
+        if let Some(authorization) = &self.authorization {
+            write_line(&mut head, auth::HEADER, authorization.value()?.as_bytes());
+        }
         // 6455-4.1-32.
         if !self.subprotocols.is_empty() {
             let list = self.subprotocols.join(", ");
@@ -119,6 +146,10 @@ impl ClientRequest {
     fn validate(&self) -> Result<(), RequestError> {
         // 6455-4.1-35.
         self.headers.validate(&["Expect", "Host", "Origin"])?;
+        if let Some(authorization) = &self.authorization {
+            authorization.value()?;
+            self.headers.validate(&[auth::HEADER])?;
+        }
         let mut origin = self.origin.iter();
         if !origin.all(|origin| is_visible(origin.as_bytes())) {
             return Err(RequestError::Origin);
@@ -146,6 +177,7 @@ impl From<Url> for ClientRequest {
         Self {
             url,
             origin: None,
+            authorization: None,
             subprotocols: Vec::new(),
             headers: Headers::default(),
         }

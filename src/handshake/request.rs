@@ -23,7 +23,7 @@ pub(super) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
 ///
 /// Whether it comes from a page that may use this service is the application's business: browsers
 /// send cookies along with requests of *any* page, and only [`origin`](Self::origin) tells which
-/// one it is (RFC 6455 section 10.2).
+/// one it is (RFC 6455 section 10.2). [`OriginPolicy`](super::OriginPolicy) judges it.
 #[derive(Clone)]
 pub struct Request {
     method: Span,

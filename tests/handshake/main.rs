@@ -11,9 +11,11 @@
     reason = "a test may panic, and has std"
 )]
 
+mod auth;
 mod client;
 #[cfg(feature = "deflate")]
 mod extensions;
+mod origin;
 mod server;
 
 use proptest::prelude::*;
