@@ -119,7 +119,7 @@ fn pings_go_out_and_measure_the_round_trip() {
 }
 
 #[test]
-fn a_dead_peer_is_found_in_ping_and_pong_time() {
+fn t_02_a_dead_peer_is_found_in_ping_and_pong_time() {
     for role in BOTH {
         let mut conn = connection(*role, keep_alive());
         turn(&mut conn, at(30)).unwrap();
@@ -238,7 +238,7 @@ fn a_probe_measures_without_a_keep_alive() {
 }
 
 #[test]
-fn output_that_nobody_takes_ends_the_connection() {
+fn p_09_output_that_nobody_takes_ends_the_connection() {
     let timeouts = Timeouts::new().with_write(Some(Duration::from_secs(10)));
     for role in BOTH {
         let mut conn = connection(*role, timeouts.clone());
@@ -268,7 +268,7 @@ fn output_that_nobody_takes_ends_the_connection() {
 }
 
 #[test]
-fn a_connection_without_messages_is_closed() {
+fn t_02_a_connection_without_messages_is_closed() {
     let timeouts = keep_alive().with_idle(Some(Duration::from_secs(100)));
     for role in BOTH {
         let mut conn = connection(*role, timeouts.clone());
@@ -297,7 +297,7 @@ fn a_connection_without_messages_is_closed() {
 }
 
 #[test]
-fn a_lifetime_ends_with_a_close() {
+fn t_02_a_lifetime_ends_with_a_close() {
     let hour = Duration::from_secs(3600);
     let jitter = Duration::from_secs(600);
     let timeouts = Timeouts::new().with_lifetime(Some(hour), jitter);
