@@ -61,14 +61,14 @@ async fn pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
 }
 
 async fn open(near: TcpStream, far: TcpStream) -> (Ws, Ws) {
-    open_with(near, far, &Config::new()).await
+    open_with(near, far, &Config::new(), &Config::new()).await
 }
 
-async fn open_with(near: TcpStream, far: TcpStream, config: &Config) -> (Ws, Ws) {
+async fn open_with(near: TcpStream, far: TcpStream, server: &Config, client: &Config) -> (Ws, Ws) {
     let request = ClientRequest::new("ws://localhost/").unwrap();
     let (server, client) = tokio::join!(
-        sockeye::tokio::accept(near, config),
-        sockeye::tokio::client(far, &request, config),
+        sockeye::tokio::accept(near, server),
+        sockeye::tokio::client(far, &request, client),
     );
     (server.unwrap(), client.unwrap().0)
 }
@@ -145,53 +145,107 @@ async fn memory() {
     assert!((heap + inline as isize) < 1024);
 }
 
-/// Codecs that are retained go while the connection only waits for input, in one piece or split.
+/// Codecs that are retained go while the connection only waits: in one piece or split, for input or
+/// for room to write.
 #[cfg(feature = "deflate")]
 async fn codecs() {
     use core::time::Duration;
-    use sockeye::{Deflate, Memory};
+    use futures_util::future::join_all;
+    use sockeye::{Compress, Deflate, Memory};
 
     const COUNT: usize = 10;
+    const LARGE: usize = 8 << 20;
+    // The thread's pool keeps four compressors.
+    const POOL: isize = 4 * (170 << 10);
     let deflate = Deflate::client()
         .with_send_window_bits(12)
         .with_receive_window_bits(12)
         .with_send_memory(Memory::Retained)
         .with_receive_memory(Memory::Retained)
         .with_idle_release(Some(Duration::from_millis(50)));
-    let config = Config::new().with_deflate(deflate);
+    let server_config = Config::new().with_deflate(deflate.clone());
+    // Only their senders have a codec, of which their receivers have to learn.
+    let config = Config::new().with_deflate(deflate.with_receive_memory(Memory::NoTakeover));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let before = LIVE.load(Ordering::Relaxed);
+    let live = || LIVE.load(Ordering::Relaxed);
+    let before = live();
+    let text = "a message that compresses, compresses, and compresses".repeat(3);
     let mut servers = Vec::new();
     let mut clients = Vec::new();
     for _ in 0..COUNT {
         let (near, far) = pair(&listener).await;
-        let (mut server, mut client) = open_with(near, far, &config).await;
-        let message = br#"{"a message":"that compresses, compresses, and compresses"}"#.repeat(3);
-        tokio::join!(echo(&mut server, 10), talk(&mut client, &message, 10));
+        let (server, client) = open_with(near, far, &server_config, &config).await;
         servers.push(server);
         clients.push(client.split());
     }
-    let each = || (LIVE.load(Ordering::Relaxed) - before) / (2 * COUNT) as isize;
-    let busy = each();
-    let waiting = servers.iter_mut().map(|server| async {
-        let _message = server.recv().await;
-    });
-    let waiting = waiting.collect::<futures_util::future::JoinAll<_>>();
-    let also_waiting = clients.iter_mut().map(|(client, _)| async {
-        let _message = client.recv().await;
-    });
-    let also_waiting = also_waiting.collect::<futures_util::future::JoinAll<_>>();
-    let wait = tokio::time::sleep(Duration::from_millis(500));
-    tokio::select! {
-        _ = waiting => panic!("nothing was sent"),
-        _ = also_waiting => panic!("nothing was sent"),
-        () = wait => {}
+    // The halves that receive wait already when the others make a codec.
+    let mut peaks = Vec::new();
+    for _ in 0..2 {
+        let serving = servers.iter_mut().map(|server| async {
+            echo(server, 1).await;
+            let _message = server.recv().await;
+        });
+        let talking = clients.iter_mut().map(|(receive, send)| async {
+            let receiving = async {
+                receive.recv().await.unwrap().unwrap();
+                let _message = receive.recv().await;
+            };
+            let sending = async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                send.send(text.as_str()).await.unwrap();
+            };
+            tokio::join!(receiving, sending);
+        });
+        let watching = async {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            peaks.push(live() - before);
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        };
+        tokio::select! {
+            _ = join_all(serving) => panic!("nothing more was sent"),
+            _ = join_all(talking) => panic!("nothing more was sent"),
+            () = watching => {}
+        }
+        let idle = (live() - before - POOL) / (2 * COUNT) as isize;
+        println!("codecs: {idle} bytes a connection once they were idle");
+        assert!(idle < 12_000, "{idle}");
     }
-    let idle = each();
-    println!("with codecs retained: {busy} bytes a connection, {idle} once they were idle");
-    assert!(busy > 200_000, "{busy}");
-    // The thread's pool keeps four.
-    assert!(idle < 50_000, "{idle}");
+    for peak in peaks {
+        let busy = peak / (2 * COUNT) as isize;
+        println!("codecs: {busy} bytes a connection that retains them");
+        assert!(busy > 100_000, "{busy}");
+    }
+
+    // Nobody reads what these send.
+    let mut stuck = servers.iter_mut().map(|server| async {
+        let large = vec![7; LARGE];
+        server
+            .send_with(text.as_str(), Compress::Always)
+            .await
+            .unwrap();
+        let _broken = server.send_with(large, Compress::Never).await;
+    });
+    let stuck = stuck.by_ref().collect::<Vec<_>>();
+    tokio::select! {
+        _ = join_all(stuck) => panic!("who read that?"),
+        () = tokio::time::sleep(Duration::from_millis(600)) => {}
+    }
+    // Messages that are written in part are held as a whole.
+    let queued = COUNT * LARGE;
+    let idle = (live() - before - POOL - queued as isize) / (2 * COUNT) as isize;
+    println!("codecs: {idle} bytes a connection while sending was stuck");
+    assert!(idle < 30_000, "{idle}");
+
+    // What is left of a connection that ended is its object.
+    drop(servers);
+    for (receive, send) in &mut clients {
+        let _end = receive.recv().await;
+        while receive.recv().await.is_ok_and(|message| message.is_some()) {}
+        let _gone = send.flush().await;
+    }
+    let ended = (live() - before - POOL) / COUNT as isize;
+    println!("codecs: {ended} bytes a connection that ended");
+    assert!(ended < 8000, "{ended}");
 }
 
 async fn allocations() {

@@ -37,6 +37,9 @@ pub(super) struct Output<W> {
     broken: Option<ErrorKind>,
     /// The deadline that the receiving task knows of.
     told: Option<Instant>,
+    /// Another thread than the receiving one waits in a write, and will write what there is. To
+    /// try that here as well would only hold up receiving.
+    writing: bool,
 }
 
 impl<W> Output<W> {
@@ -49,6 +52,7 @@ impl<W> Output<W> {
             shut_down: false,
             broken: None,
             told: None,
+            writing: false,
         }
     }
 
@@ -64,6 +68,7 @@ impl<W> Output<W> {
             broken: self.broken,
             // Another transport knows of none.
             told: None,
+            writing: false,
         };
         (rest, output)
     }
@@ -121,12 +126,11 @@ impl<W> Output<W> {
         is_broken
     }
 
-    /// Whether there is something to write, a deadline to keep, or a transport to end.
+    /// Whether there is something for the receiving task to do: to write, to end the transport, or
+    /// to keep a deadline that it does not know of.
     fn has_work(&self) -> bool {
-        self.sender.queued() > 0
-            || self.unflushed
-            || self.is_ending()
-            || self.sender.poll_timeout().is_some()
+        let to_write = self.sender.queued() > 0 || self.unflushed;
+        to_write && !self.writing || self.is_ending() || self.has_news()
     }
 
     fn is_ending(&self) -> bool {
@@ -176,7 +180,16 @@ impl<W: WriteIo> Output<W> {
             Poll::Ready(result) => result,
             Poll::Pending => {
                 self.signals.register(side, cx.waker());
-                ready!(self.poll_write_all(both))
+                match self.poll_write_all(both) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        if side == Side::Send {
+                            self.writing = is_blocking(cx);
+                            self.tell_receiving_side();
+                        }
+                        return Poll::Pending;
+                    }
+                }
             }
         };
         if let Err(error) = &result {
@@ -185,14 +198,21 @@ impl<W: WriteIo> Output<W> {
         match side {
             // It may wait for room that there is now.
             Side::Receive => self.signals.wake_side(Side::Send),
-            // It waits to end the transport, for input that will not come, or for too long.
-            Side::Send if self.is_ending() || self.has_news() => {
-                self.signals.set_needs_care(true);
-                self.signals.wake_side(Side::Receive);
+            Side::Send => {
+                self.writing = false;
+                self.tell_receiving_side();
             }
-            Side::Send => {}
         }
         Poll::Ready(result)
+    }
+
+    /// Wakes the receiving task if it waits to end the transport, for input that will not come, or
+    /// for too long.
+    fn tell_receiving_side(&self) {
+        if self.is_ending() || self.has_news() {
+            self.signals.set_needs_care(true);
+            self.signals.wake_side(Side::Receive);
+        }
     }
 
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -245,7 +265,11 @@ impl<W: WriteIo> Output<W> {
                 // A part may have gone.
                 return match attempt(&mut self.sender) {
                     Err(SendError::Full) => Poll::Pending,
-                    result => Poll::Ready(result.map_err(SocketError::from)),
+                    result => {
+                        self.writing = false;
+                        self.signals.set_needs_care(true);
+                        Poll::Ready(result.map_err(SocketError::from))
+                    }
                 };
             }
         }
@@ -303,6 +327,8 @@ pub(super) struct Inlet {
     pub(super) eof: bool,
     /// How many reads gave something since the last wait.
     pub(super) reads: u32,
+    /// The sending side's deadline as far as this side knows. It may be too early, never too late.
+    pub(super) deadline: Option<Instant>,
     /// The transport was told of a deadline.
     pub(super) timed: bool,
     /// The sending side was told that nothing is read for a while.
@@ -319,6 +345,10 @@ pub(super) struct Inlet {
 pub(super) trait Link {
     /// What the sending side writes to.
     type Write: WriteIo;
+
+    /// Whether access to the sending side takes a lock, which another task may hold while it
+    /// writes.
+    const SHARED: bool;
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -337,6 +367,8 @@ pub(super) trait Link {
 /// A connection that is not split: the sending side is at hand.
 impl<I: ReadIo + WriteIo> Link for Output<I> {
     type Write = I;
+
+    const SHARED: bool = false;
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.io.poll_read(cx, buffer)
@@ -433,15 +465,19 @@ pub(super) fn poll_event<L: Link, T>(
             }),
         }
         inlet.buffer.release();
-        let cares = link.needs_care() || inlet.timed || inlet.receiver.poll_timeout().is_some();
-        let mut due = None;
+        if !L::SHARED {
+            refresh(inlet, link);
+        }
+        let cares = link.needs_care();
         if cares {
             link.register(cx);
-            match poll_care(inlet, link, cx) {
-                Poll::Ready(result) => return Poll::Ready(result.map(|()| None)),
-                Poll::Pending => due = poll_due(inlet, link, cx),
+            if let Poll::Ready(result) = poll_care(inlet, link, cx) {
+                // A message that is not finished never will be.
+                inlet.receiver.release();
+                return Poll::Ready(result.map(|()| None));
             }
         }
+        let due = poll_due(inlet, link, cx);
         if inlet.eof {
             // Only what is still to be written keeps the connection up.
             if link.output(Output::give_up) {
@@ -512,7 +548,8 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
 ) -> Poll<T> {
     loop {
         // A blocking transport, which nobody can wake, has to know the deadline before it waits.
-        if cx.waker().will_wake(Waker::noop()) && output.sender.poll_timeout().is_some() {
+        if is_blocking(cx) {
+            refresh(inlet, output);
             let _due = poll_due(inlet, output, cx);
         }
         if let Poll::Ready(result) = poll(output, cx) {
@@ -526,11 +563,17 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
         // Another task may receive, and has to know of this deadline.
         output.signals.register(Side::Send, cx.waker());
         let waker = Waker::from(Arc::clone(&output.signals));
+        refresh(inlet, output);
         match poll_due(inlet, output, &mut Context::from_waker(&waker)) {
             Some(deadline) => meet(inlet, output, deadline),
             None => return Poll::Pending,
         }
     }
+}
+
+/// Whether the polls of the transport block, so that nobody has to be woken.
+fn is_blocking(cx: &Context<'_>) -> bool {
+    cx.waker().will_wake(Waker::noop())
 }
 
 fn read<L: Link>(
@@ -554,23 +597,24 @@ fn poll_care<L: Link>(
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), SocketError>> {
     // A blocking transport has to know the deadline before it waits.
+    refresh(inlet, link);
     let _due = poll_due(inlet, link, cx);
     let (ended, error) = link.output(|output| {
         let ended = output.poll_drive(cx).is_ready();
-        output.signals.set_needs_care(output.has_work());
         (ended, output.sender.error())
     });
     if ended {
         return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
     }
+    refresh(inlet, link);
     Poll::Pending
 }
 
-/// The next deadline, if it has passed. If not, the task is woken when it has.
-fn poll_due<L: Link>(inlet: &mut Inlet, link: &mut L, cx: &mut Context<'_>) -> Option<Instant> {
+/// Tells the sending side what came, and learns of its deadline.
+fn refresh<L: Link>(inlet: &mut Inlet, link: &mut L) {
     let heard = core::mem::take(&mut inlet.heard);
     let message = core::mem::take(&mut inlet.message);
-    let sending = link.output(|output| {
+    inlet.deadline = link.output(|output| {
         if heard {
             output.sender.note_life();
         }
@@ -578,10 +622,18 @@ fn poll_due<L: Link>(inlet: &mut Inlet, link: &mut L, cx: &mut Context<'_>) -> O
             output.sender.note_message();
         }
         output.told = output.sender.poll_timeout();
+        output.signals.set_needs_care(output.has_work());
         output.told
     });
-    let deadlines = [sending, inlet.receiver.poll_timeout()];
+}
+
+/// The next deadline, if it has passed. If not, the task is woken when it has.
+fn poll_due<L: Link>(inlet: &mut Inlet, link: &mut L, cx: &mut Context<'_>) -> Option<Instant> {
+    let deadlines = [inlet.deadline, inlet.receiver.poll_timeout()];
     let deadline = deadlines.into_iter().flatten().min();
+    if deadline.is_none() && !inlet.timed {
+        return None;
+    }
     inlet.timed = deadline.is_some();
     match link.poll_deadline(cx, deadline) {
         Poll::Ready(()) => deadline,
@@ -589,8 +641,10 @@ fn poll_due<L: Link>(inlet: &mut Inlet, link: &mut L, cx: &mut Context<'_>) -> O
     }
 }
 
-/// Does what is to be done at a deadline that has passed. What comes of it lasts in the two halves.
+/// Does what is to be done at a deadline that has passed, unless it was put off meanwhile. What
+/// comes of it lasts in the two halves.
 fn meet<L: Link>(inlet: &mut Inlet, link: &mut L, deadline: Instant) {
+    refresh(inlet, link);
     let receiver = &mut inlet.receiver;
     link.output(|output| {
         // A transport's timer may be ahead of its clock.
@@ -598,6 +652,7 @@ fn meet<L: Link>(inlet: &mut Inlet, link: &mut L, deadline: Instant) {
         receiver.handle_timeout(now);
         let _timeout = output.end(|sender| sender.handle_timeout(now));
     });
+    refresh(inlet, link);
 }
 
 /// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection

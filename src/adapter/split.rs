@@ -216,6 +216,30 @@ impl<W: WriteIo> SendHalf<W> {
         self.flush().await
     }
 
+    /// As [`WebSocket::send_fragment_with`](super::WebSocket::send_fragment_with), and as cancel
+    /// safe.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "deflate")]
+    pub async fn send_fragment_with<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        let mut payload = Some(payload.into());
+        self.queue(|sender| {
+            with_room(sender, &mut payload, |sender, payload| {
+                sender.send_fragment_with(kind, payload, fin, compress)
+            })
+        })
+        .await?;
+        self.flush().await
+    }
+
     /// As [`WebSocket::ping`](super::WebSocket::ping), and as cancel safe.
     ///
     /// # Errors
@@ -302,6 +326,8 @@ pub(super) struct SplitLink<R, W> {
 
 impl<R: ReadIo, W: WriteIo> Link for SplitLink<R, W> {
     type Write = W;
+
+    const SHARED: bool = true;
 
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.read.poll_read(cx, buffer)

@@ -59,6 +59,7 @@ impl<I> WebSocket<I> {
                 buffer: ReadBuffer::with_unread(leftover),
                 eof: false,
                 reads: 0,
+                deadline: None,
                 timed: false,
                 paused: false,
                 heard: false,
@@ -309,6 +310,37 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         self.queue(|sender| queue_fragment(sender, kind, &mut payload, fin))
             .await?;
         self.flush().await
+    }
+
+    /// As [`send_fragment`](Self::send_fragment); the choice at the first fragment is that of the
+    /// whole message.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_fragment`](Self::send_fragment).
+    #[cfg(feature = "deflate")]
+    pub async fn send_fragment_with<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        let mut payload = Some(payload.into());
+        self.queue(|sender| {
+            with_room(sender, &mut payload, |sender, payload| {
+                sender.send_fragment_with(kind, payload, fin, compress)
+            })
+        })
+        .await?;
+        self.flush().await
+    }
+
+    /// Gives back the codecs that are retained; see [`Connection::shrink`].
+    #[cfg(feature = "deflate")]
+    pub fn shrink(&mut self) {
+        self.inlet.receiver.shrink();
+        self.output.sender_mut().shrink();
     }
 
     /// Sends a ping with up to 125 bytes of payload, ahead of messages that wait.

@@ -196,7 +196,7 @@ impl Deflate {
     }
 
     /// How long a codec that [`Memory::Retained`] keeps may be idle. Then it is given back, and the
-    /// next compressed message makes another from the window; nothing of it shows on the wire.
+    /// next compressed message makes another from the window; the peer need not know.
     ///
     /// Default: 10 s. Making one takes less than 0.1 ms, so it costs nothing to speak of, and an
     /// idle connection keeps its windows only. It may take up to twice as long. `None` keeps codecs

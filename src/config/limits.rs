@@ -38,8 +38,8 @@ impl Limits {
     ///
     /// Default: 16 MiB, which is what most peers allow too. A longer message fails the connection
     /// with close code 1009 at the header of the frame that goes over. It holds for
-    /// [`Delivery::Chunks`] as well; set it and `max_frame_size` to `u64::MAX` to receive
-    /// without end.
+    /// [`Delivery::Chunks`](crate::Delivery::Chunks) as well; set it and `max_frame_size` to
+    /// `u64::MAX` to receive without end.
     #[must_use]
     pub fn with_max_message_size(mut self, bytes: u64) -> Self {
         self.max_message_size = bytes;

@@ -109,7 +109,8 @@ impl Timeouts {
     /// How long there may be no message, in either direction. Then the connection is closed with
     /// code 1001. Pings and pongs do not count.
     ///
-    /// Default: forever.
+    /// Default: forever. In the adapters' split halves, received messages are noted only when a
+    /// deadline is looked at, so it may take up to twice as long there.
     #[must_use]
     pub fn with_idle(mut self, timeout: Option<Duration>) -> Self {
         self.idle = timeout;

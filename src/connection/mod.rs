@@ -221,8 +221,8 @@ impl Connection {
     ///
     /// [`Error::Timeout`] if the closing handshake did not end in time, if the peer gave no sign of
     /// life after a ping, or if the transport took no output for too long. The transport is to be
-    /// closed. A connection that was idle for too long, or lasted as long as it may, is no error: it
-    /// is closed, and [`Closed::expired`] says why.
+    /// closed. A connection that was idle for too long, or lasted as long as it may, is no error:
+    /// it is closed, and [`Closed::expired`] says why.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
         self.receiver.handle_timeout(now);
         let result = self.sender.handle_timeout(now);
@@ -247,12 +247,13 @@ impl Connection {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Takes no messages for a while: [`receive`](Self::receive) answers pings and stops in front of
-    /// the next data frame. It then returns `None` with input left, which is to be kept and given
-    /// again.
+    /// Takes no messages for a while: [`receive`](Self::receive) answers pings and stops in front
+    /// of the next data frame. It then returns `None` with input left, which is to be kept and
+    /// given again.
     ///
-    /// Who stops reading holds the peer back, which is what a queue that is full wants. Meanwhile the
-    /// deadline for a sign of life stands still, and no ping goes out: the answers could not be seen.
+    /// Who stops reading holds the peer back, which is what a queue that is full wants. Meanwhile
+    /// the deadline for a sign of life stands still, and no ping goes out: the answers could
+    /// not be seen.
     ///
     /// ```
     /// # use sockeye::*;

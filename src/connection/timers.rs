@@ -2,8 +2,8 @@
 //!
 //! What starts a deadline often happens where nobody tells the time: when a ping leaves the queue,
 //! or when output begins to wait. Then the next deadline is [`Instant::AT_ONCE`], and the call of
-//! [`Timers::start`] that follows sets the real one. So a clock is read only for deadlines that there
-//! are.
+//! [`Timers::start`] that follows sets the real one. So a clock is read only for deadlines that
+//! there are.
 
 use core::time::Duration;
 

@@ -257,8 +257,8 @@ pub enum RequestError {
     Header(HeaderError),
     /// The origin is empty, or not printable ASCII without spaces (RFC 6454 section 7).
     Origin,
-    /// The user name or password has a control character, or the user name a colon (RFC 7617 section
-    /// 2).
+    /// The user name or password has a control character, or the user name a colon (RFC 7617
+    /// section 2).
     Credentials,
     /// The bearer token is empty, or has characters that tokens do not have (RFC 6750 section 2.1).
     Token,

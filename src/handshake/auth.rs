@@ -115,8 +115,8 @@ impl Bearer {
         })
     }
 
-    /// The token, which nobody has verified yet; it is not empty. For whoever keeps a hash of it, or
-    /// reads what is in it.
+    /// The token, which nobody has verified yet; it is not empty. For whoever keeps a hash of it,
+    /// or reads what is in it.
     pub fn token(&self) -> &str {
         &self.token
     }

@@ -82,13 +82,15 @@ impl OriginPolicy {
     /// Admits the server's own pages: the origin's host and port are those of the request's `Host`,
     /// and its scheme is `scheme`.
     ///
-    /// A request does not tell whether TLS is in front of the server, so it has to be said. Admitting
-    /// both would let whoever can forge plain `http` pages use the connections of `https` ones.
+    /// A request does not tell whether TLS is in front of the server, so it has to be said.
+    /// Admitting both would let whoever can forge plain `http` pages use the connections of
+    /// `https` ones.
     ///
-    /// A proxy must pass on the `Host` that the browser sent; where it does not, name the origin with
-    /// [`exact`](Self::exact). Do so too where a page gains something by just reaching the server,
-    /// such as a service on the user's own machine: attackers can have a name of their own
-    /// resolve to its address (DNS rebinding), and then `Host` and `Origin` are both that name.
+    /// A proxy must pass on the `Host` that the browser sent; where it does not, name the origin
+    /// with [`exact`](Self::exact). Do so too where a page gains something by just reaching the
+    /// server, such as a service on the user's own machine: attackers can have a name of their
+    /// own resolve to its address (DNS rebinding), and then `Host` and `Origin` are both that
+    /// name.
     pub fn same_origin(scheme: Scheme) -> Self {
         Self::new(vec![Rule::Same(scheme)])
     }
@@ -118,7 +120,8 @@ impl OriginPolicy {
     ///
     /// # Errors
     ///
-    /// [`OriginError`] if one of them is no origin, or has its `*` elsewhere or before an IP address.
+    /// [`OriginError`] if one of them is no origin, or has its `*` elsewhere or before an IP
+    /// address.
     pub fn patterns<S: AsRef<str>>(
         patterns: impl IntoIterator<Item = S>,
     ) -> Result<Self, OriginError> {

@@ -13,11 +13,22 @@ use tokio::io::duplex;
 
 use crate::support::*;
 
-/// A socket that counts its reads.
+/// A socket that counts its reads, and how often it is told of a timeout.
 #[derive(Debug)]
 struct Counting {
     stream: TcpStream,
     reads: Arc<AtomicUsize>,
+    timeouts: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    fn new(stream: TcpStream, reads: &Arc<AtomicUsize>) -> Self {
+        Self {
+            stream,
+            reads: Arc::clone(reads),
+            timeouts: Arc::default(),
+        }
+    }
 }
 
 impl Read for Counting {
@@ -43,10 +54,12 @@ impl Write for Counting {
 
 impl blocking::Stream for Counting {
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.timeouts.fetch_add(1, Ordering::Relaxed);
         self.stream.set_read_timeout(timeout)
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.timeouts.fetch_add(1, Ordering::Relaxed);
         self.stream.set_write_timeout(timeout)
     }
 
@@ -64,20 +77,14 @@ fn waiting_takes_no_time() {
         let counter = Arc::clone(&reads);
         let serving = thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
-            let stream = Counting {
-                stream,
-                reads: counter,
-            };
+            let stream = Counting::new(stream, &counter);
             let mut ws = blocking::accept(stream, &hasty()).unwrap();
             while let Some(message) = ws.recv().unwrap() {
                 ws.send(message).unwrap();
             }
         });
         let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
-        let stream = Counting {
-            stream: TcpStream::connect(address).unwrap(),
-            reads: Arc::clone(&reads),
-        };
+        let stream = Counting::new(TcpStream::connect(address).unwrap(), &reads);
         let (mut ws, _) = blocking::client(stream, &request, &hasty()).unwrap();
         // Past the deadline of 200 ms.
         thread::sleep(Duration::from_millis(500));
@@ -113,10 +120,7 @@ fn an_idle_reader_with_codecs_sleeps() {
         });
         let reads = Arc::new(AtomicUsize::new(0));
         let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
-        let stream = Counting {
-            stream: TcpStream::connect(address).unwrap(),
-            reads: Arc::clone(&reads),
-        };
+        let stream = Counting::new(TcpStream::connect(address).unwrap(), &reads);
         let (mut ws, _) = blocking::client(stream, &request, &config).unwrap();
         ws.send("some words, some words, some words, some words, some words, some words")
             .unwrap();
@@ -124,6 +128,41 @@ fn an_idle_reader_with_codecs_sleeps() {
         assert_eq!(ws.recv().unwrap(), None);
         let reads = reads.load(Ordering::Relaxed);
         assert!(reads < 20, "{reads}");
+        serving.join().unwrap();
+    });
+}
+
+/// A deadline that comes closer is not told to the socket at each read and write.
+#[cfg(feature = "deflate")]
+#[test]
+fn echoes_with_a_deadline_set_few_timeouts() {
+    use sockeye::{Deflate, Role, Timeouts};
+
+    bounded(|| {
+        let (listener, address) = listen();
+        let config = Config::new()
+            .with_deflate(Deflate::client())
+            .with_timeouts(Timeouts::suggested(Role::Client));
+        let accepting = config.clone();
+        let serving = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut ws = blocking::accept(stream, &accepting).unwrap();
+            while let Some(message) = ws.recv().unwrap() {
+                ws.send(message).unwrap();
+            }
+        });
+        let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
+        let reads = Arc::default();
+        let stream = Counting::new(TcpStream::connect(address).unwrap(), &reads);
+        let timeouts = Arc::clone(&stream.timeouts);
+        let (mut ws, _) = blocking::client(stream, &request, &config).unwrap();
+        for _ in 0..1000 {
+            ws.send(vec![b'x'; 100]).unwrap();
+            ws.recv().unwrap().unwrap();
+        }
+        let timeouts = timeouts.load(Ordering::Relaxed);
+        assert!(timeouts < 50, "{timeouts}");
+        ws.close(CloseCode::NORMAL, "").unwrap();
         serving.join().unwrap();
     });
 }

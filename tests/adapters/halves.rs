@@ -12,6 +12,7 @@ use crate::support::*;
 crate::on_every_adapter!(
     full_duplex,
     a_peer_that_only_sends,
+    a_peer_that_sends_and_does_not_read,
     close_wakes_the_receiving_half,
     close_is_seen_through,
     without_the_receiving_half,
@@ -354,4 +355,37 @@ fn tokio_stream_and_sink() {
 #[test]
 fn smol_stream_and_sink() {
     streams_and_sinks::<Futures>();
+}
+
+/// Receiving goes on at full speed while sending is stuck, whatever deadlines there are.
+fn a_peer_that_sends_and_does_not_read<A: Adapter>() {
+    const FRAMES: usize = 100;
+    const SIZE: usize = 1 << 20;
+    let config = Config::new()
+        .with_timeouts(sockeye::Timeouts::new().with_ping(Some(Duration::from_secs(60))));
+    let (done, wait) = std::sync::mpsc::channel();
+    let server = async move |ws: A::Ws| {
+        let (mut receive, mut send) = A::split(ws);
+        let receiving = async move || {
+            for _ in 0..FRAMES {
+                receive.recv().await.unwrap().unwrap();
+            }
+            // The peer goes, and the other half with it.
+            done.send(()).unwrap();
+            while let Ok(Some(_)) = receive.recv().await {}
+        };
+        let sending = async move || {
+            let _broken = send.send(vec![0; 16 << 20]).await;
+        };
+        A::both(receiving, sending).await;
+    };
+    serve_raw::<A, _, _, _>(config, server, |mut stream| {
+        let mut frame = b"\x82\xFF\0\0\0\0\0\x10\0\0\0\0\0\0".to_vec();
+        frame.resize(14 + SIZE, 7);
+        for _ in 0..FRAMES {
+            stream.write_all(&frame).unwrap();
+        }
+        wait.recv().unwrap();
+        drop(stream);
+    });
 }

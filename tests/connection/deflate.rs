@@ -511,6 +511,41 @@ fn the_ratio_can_be_limited() {
     }
 }
 
+/// The ratio is that of the frames, so it does not matter how they are cut into reads: here the
+/// front of a message is compressed far more than all of it.
+#[test]
+fn the_ratio_does_not_depend_on_reads() {
+    let plain = [vec![0; 150_000], noise(4000)].concat();
+    let compressed = compress(&plain, 9);
+    assert!(plain.len() / compressed.len() < 40);
+    let limits = Limits::new().with_max_inflate_ratio(Some(100));
+    for memory in MEMORIES {
+        let config = with(memory).with_limits(limits.clone());
+        for role in BOTH {
+            let input = to(*role, &frame(0xC2, &compressed));
+            check(*role, &config, &input, &[binary(&plain)], None);
+        }
+    }
+}
+
+/// Nothing can be sent after a Close frame or a failure, so the compressor goes.
+#[test]
+fn closing_in_the_middle_of_a_compressed_message() {
+    let config = with(Memory::Retained).with_timeouts(sockeye::Timeouts::new().with_close(None));
+    for fails in [false, true] {
+        let mut conn = connection(Role::Client, &config);
+        conn.send_fragment_with(Kind::Text, &b"words, words"[..], false, Compress::Always)
+            .unwrap();
+        assert!(conn.poll_timeout().is_some(), "a codec is retained");
+        if fails {
+            receive(&mut conn, START, b"\x83\x00", &mut Vec::new()).unwrap_err();
+        } else {
+            conn.close(START, CloseCode::NORMAL, "").unwrap();
+        }
+        assert_eq!(conn.poll_timeout(), None);
+    }
+}
+
 #[test]
 fn d_26_many_messages() {
     for memory in [Memory::Retained, Memory::Window] {

@@ -157,6 +157,22 @@ impl<S: Stream> SendHalf<S> {
         block_on(self.0.flush())
     }
 
+    /// As [`sockeye::WebSocket::send_fragment_with`](crate::WebSocket::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.send_fragment_with(kind, payload, fin, compress))
+    }
+
     /// As [`sockeye::WebSocket::send_fragment`](crate::WebSocket::send_fragment).
     ///
     /// # Errors

@@ -369,6 +369,28 @@ impl<S: Stream> WebSocket<S> {
         block_on(self.0.flush())
     }
 
+    /// As [`sockeye::WebSocket::shrink`](crate::WebSocket::shrink).
+    #[cfg(feature = "deflate")]
+    pub fn shrink(&mut self) {
+        self.0.shrink();
+    }
+
+    /// As [`sockeye::WebSocket::send_fragment_with`](crate::WebSocket::send_fragment_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[cfg(feature = "deflate")]
+    pub fn send_fragment_with<'p>(
+        &mut self,
+        kind: Kind,
+        payload: impl Into<Payload<'p>>,
+        fin: bool,
+        compress: Compress,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.send_fragment_with(kind, payload, fin, compress))
+    }
+
     /// As [`sockeye::WebSocket::send_fragment`](crate::WebSocket::send_fragment).
     ///
     /// # Errors

@@ -154,8 +154,8 @@ impl<S> BlockingIo<S> {
         self.stream
     }
 
-    /// How long the next write may wait. While there is a deadline it looks up now and then: what it
-    /// waits for may begin with this write.
+    /// How long the next write may wait. While there is a deadline it looks up now and then: what
+    /// it waits for may begin with this write.
     fn write_wait(&self) -> Option<Duration> {
         match self.deadline {
             Some(deadline) if deadline <= Instant::from_nanos(0) => Some(if self.shared {
@@ -187,12 +187,16 @@ impl<S> BlockingIo<S> {
     }
 }
 
-/// Whether a timeout that is set already will do: setting it is a system call, and a wait that ends
-/// too early only begins again.
-fn is_near(present: Option<Duration>, wait: Option<Duration>) -> bool {
+/// The timeout to set for a wait, or `None` if the present one will do. Setting it is a system
+/// call, and a wait that ends too early only begins again; so a deadline that comes closer costs
+/// one now and then, not one for each wait.
+fn new_timeout(present: Option<Duration>, wait: Option<Duration>) -> Option<Option<Duration>> {
+    const EXACT: Duration = Duration::from_millis(100);
     match (present, wait) {
-        (Some(present), Some(wait)) => present <= wait && wait / 2 <= present,
-        (present, wait) => present == wait,
+        (Some(present), Some(wait)) if present <= wait && wait / 2 <= present => None,
+        (present, wait) if present == wait => None,
+        (_, Some(wait)) if wait > EXACT => Some(Some(wait * 3 / 4)),
+        (_, wait) => Some(wait),
     }
 }
 
@@ -211,9 +215,9 @@ impl<S: Stream> ReadIo for BlockingIo<S> {
     fn poll_read(&mut self, _cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             let wait = self.wait(SHARED_READ_WAIT);
-            if !is_near(self.read_timeout, wait) {
-                self.stream.set_read_timeout(wait)?;
-                self.read_timeout = wait;
+            if let Some(timeout) = new_timeout(self.read_timeout, wait) {
+                self.stream.set_read_timeout(timeout)?;
+                self.read_timeout = timeout;
             }
             if let Some(poll) = to_poll(self.stream.read(buffer)) {
                 return poll;
@@ -238,9 +242,9 @@ impl<S: Stream> WriteIo for BlockingIo<S> {
     ) -> Poll<io::Result<usize>> {
         loop {
             let wait = self.write_wait();
-            if !is_near(self.write_timeout, wait) {
-                self.stream.set_write_timeout(wait)?;
-                self.write_timeout = wait;
+            if let Some(timeout) = new_timeout(self.write_timeout, wait) {
+                self.stream.set_write_timeout(timeout)?;
+                self.write_timeout = timeout;
             }
             if let Some(poll) = to_poll(self.stream.write_vectored(buffers)) {
                 return poll;

@@ -38,14 +38,19 @@ pub(super) struct Inflation {
 #[derive(Debug)]
 struct Active {
     inflater: Inflater,
-    /// Compressed bytes of the message that were taken.
-    taken: u64,
     /// Bytes that they became; never more than the limit.
     inflated: u64,
     /// Compressed bytes that were taken and not inflated yet: with `Delivery::Chunks` only.
     pending: Vec<u8>,
     /// There is more to be had without further input.
     more: bool,
+}
+
+/// How much a message may become.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    size: u64,
+    by_ratio: Option<u64>,
 }
 
 impl Receiver {
@@ -84,8 +89,9 @@ impl Receiver {
         self
     }
 
-    /// Gives back what can be made anew.
-    pub(in crate::connection) fn shrink(&mut self) {
+    /// Gives back the codec that is retained; see
+    /// [`Connection::shrink`](crate::Connection::shrink).
+    pub fn shrink(&mut self) {
         if let Some(inflater) = self.inflater() {
             inflater.shrink();
         }
@@ -121,8 +127,14 @@ impl Receiver {
         let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
             return Ok(None);
         };
-        let max_size = self.max_message_size;
-        let max_ratio = inflation.max_ratio;
+        let bounds = Bounds {
+            size: self.max_message_size,
+            // By what the headers declared: how the bytes are cut into reads must not matter.
+            by_ratio: inflation.max_ratio.map(|ratio| {
+                let allowed = message.size.saturating_mul(u64::from(ratio));
+                allowed.max(RATIO_FROM)
+            }),
+        };
         let active = inflation.activate();
         if matches!(message.parts, Parts::None) {
             message.parts = Parts::Assembled(Assembler::new(message.kind));
@@ -131,14 +143,13 @@ impl Receiver {
             return Ok(None);
         };
         let piece = self.decoder.payload(input);
-        active.taken += piece.len() as u64;
         let mut rest = &*piece;
         with_scratch(|scratch| {
             loop {
-                let plaintext = active.inflate(&mut rest, scratch, max_size, max_ratio)?;
+                let plaintext = active.inflate(&mut rest, scratch, bounds)?;
                 // 7692-6.1-05: UTF-8 is asked of what was inflated.
                 assembler
-                    .push(plaintext, None, max_size)
+                    .push(plaintext, None, bounds.size)
                     .map_err(|_| Error::InvalidUtf8)?;
                 if !active.more {
                     return Ok::<(), Error>(());
@@ -165,23 +176,28 @@ impl Receiver {
         let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
             return Ok(None);
         };
-        let max_size = self.max_message_size;
-        let max_ratio = inflation.max_ratio;
+        let bounds = Bounds {
+            size: self.max_message_size,
+            // By what the headers declared: how the bytes are cut into reads must not matter.
+            by_ratio: inflation.max_ratio.map(|ratio| {
+                let allowed = message.size.saturating_mul(u64::from(ratio));
+                allowed.max(RATIO_FROM)
+            }),
+        };
         let active = inflation.activate();
         loop {
             let mut pending = core::mem::take(&mut active.pending);
             let plaintext = if active.more {
                 let mut rest = &*pending;
-                let plaintext = active.inflate_owned(&mut rest, max_size, max_ratio)?;
+                let plaintext = active.inflate_owned(&mut rest, bounds)?;
                 let consumed = pending.len() - rest.len();
                 pending.drain(..consumed);
                 active.pending = pending;
                 plaintext
             } else {
                 let piece = self.decoder.payload_up_to(input, TAKE);
-                active.taken += piece.len() as u64;
                 let mut rest = &*piece;
-                let plaintext = active.inflate_owned(&mut rest, max_size, max_ratio)?;
+                let plaintext = active.inflate_owned(&mut rest, bounds)?;
                 active.pending = rest.to_vec();
                 plaintext
             };
@@ -237,7 +253,6 @@ impl Inflation {
                     self.window_bits,
                     self.idle_release,
                 ),
-                taken: 0,
                 inflated: 0,
                 pending: Vec::new(),
                 more: false,
@@ -253,11 +268,10 @@ impl Active {
         &mut self,
         input: &mut &[u8],
         scratch: &'s mut [u8],
-        max_size: u64,
-        max_ratio: Option<u32>,
+        bounds: Bounds,
     ) -> Result<&'s [u8], Error> {
         // One byte more than allowed is enough to know.
-        let left = max_size.saturating_sub(self.inflated).saturating_add(1);
+        let left = bounds.size.saturating_sub(self.inflated).saturating_add(1);
         let room = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(scratch.len());
@@ -268,33 +282,24 @@ impl Active {
             .map_err(|_| Error::InvalidDeflate)?;
         self.more = !input.is_empty() || count == room.len();
         self.inflated += count as u64;
-        if self.inflated > max_size {
+        if self.inflated > bounds.size {
             return Err(CapacityError::MessageTooLarge.into());
         }
-        if let Some(ratio) = max_ratio {
-            let allowed = self.taken.saturating_mul(u64::from(ratio)).max(RATIO_FROM);
-            if self.inflated > allowed {
-                return Err(CapacityError::RatioTooHigh.into());
-            }
+        if bounds
+            .by_ratio
+            .is_some_and(|allowed| self.inflated > allowed)
+        {
+            return Err(CapacityError::RatioTooHigh.into());
         }
         Ok(room.get(..count).unwrap_or_default())
     }
 
-    fn inflate_owned(
-        &mut self,
-        input: &mut &[u8],
-        max_size: u64,
-        max_ratio: Option<u32>,
-    ) -> Result<BytesMut, Error> {
-        with_scratch(|scratch| {
-            self.inflate(input, scratch, max_size, max_ratio)
-                .map(BytesMut::from)
-        })
+    fn inflate_owned(&mut self, input: &mut &[u8], bounds: Bounds) -> Result<BytesMut, Error> {
+        with_scratch(|scratch| self.inflate(input, scratch, bounds).map(BytesMut::from))
     }
 
     /// Ends a message.
     fn finish(&mut self) -> Result<(), Error> {
-        self.taken = 0;
         self.inflated = 0;
         self.pending = Vec::new();
         self.inflater.finish().map_err(|_| Error::InvalidDeflate)

@@ -171,8 +171,9 @@ impl Receiver {
         let _nothing_to_do = now;
     }
 
-    /// Gives back what a partial message holds; it will never be delivered.
-    pub(super) fn release(&mut self) {
+    /// Gives back what a partial message holds, because the transport ended: it will never be
+    /// delivered.
+    pub fn release(&mut self) {
         #[cfg(feature = "deflate")]
         {
             self.inflation = None;

@@ -11,8 +11,8 @@ use crate::message::{Kind, Message, Payload, Unsent, append_masked};
 use crate::utf8::Validator;
 
 /// Payloads from this size stay where they are and become a segment of their own; smaller ones are
-/// copied next to their header. Over a local socket both cost about the same between 4 and 8 KiB: there
-/// the copy begins to cost more than another segment and its entry in a vectored write.
+/// copied next to their header. Over a local socket both cost about the same between 4 and 8 KiB:
+/// there the copy begins to cost more than another segment and its entry in a vectored write.
 const CHAIN_MIN: usize = 4096;
 
 /// The message whose fragments are being sent.

@@ -72,8 +72,9 @@ impl Sender {
         self
     }
 
-    /// Gives back what can be made anew.
-    pub(in crate::connection) fn shrink(&mut self) {
+    /// Gives back the codec that is retained; see
+    /// [`Connection::shrink`](crate::Connection::shrink).
+    pub fn shrink(&mut self) {
         if let Some(deflater) = self.present_deflater() {
             deflater.shrink();
         }
@@ -181,6 +182,11 @@ impl Sender {
             self.push_data(opcode, rsv, fin, Payload::from(output.as_slice()));
         });
         true
+    }
+
+    pub(super) fn is_worth_compressing(&self, len: usize) -> bool {
+        let deflation = self.deflation.as_ref();
+        deflation.is_some_and(|deflation| deflation.wants(len, Compress::Auto))
     }
 
     /// The compressor's settings, and the compressor.

@@ -192,7 +192,7 @@ impl Sender {
 
     fn push_close(&mut self, now: Instant, code: CloseCode, reason: &str) {
         // 6455-6.1-03: a message whose fragments were not all sent is abandoned.
-        self.outgoing = None;
+        self.abandon_message();
         let mut body = [0; MAX_CONTROL_LEN];
         let len = if code == CloseCode::NO_STATUS {
             0
@@ -275,7 +275,7 @@ impl Sender {
         }
         self.begin_closing(Initiator::Local, Some(now));
         self.closing.error = Some(error);
-        self.outgoing = None;
+        self.abandon_message();
         match error.close_code() {
             None => self.end(),
             // A Close frame that has begun to leave stays the only one; one that still waits is
@@ -315,11 +315,15 @@ impl Sender {
     fn end(&mut self) {
         self.closing.end_of_input(self.queue.close_sent());
         self.closing.end();
-        self.outgoing = None;
+        self.abandon_message();
         self.queue.clear();
+    }
+
+    /// No message is sent any more, so the compressor goes as well.
+    fn abandon_message(&mut self) {
+        self.outgoing = None;
         #[cfg(feature = "deflate")]
         {
-            // Nothing is sent any more.
             self.deflation = None;
         }
     }

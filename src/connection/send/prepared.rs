@@ -111,8 +111,9 @@ impl Sender {
         let opcode = opcode_of(message.kind());
         let plaintext = message.payload();
         let compressed = self
-            .deflater()
-            .filter(|deflater| deflater.is_worth(plaintext.len()))
+            .is_worth_compressing(plaintext.len())
+            .then(|| self.deflater())
+            .flatten()
             .and_then(|deflater| {
                 let compressed = message.compressed(deflater.shape())?;
                 deflater.note_prepared(plaintext);

@@ -33,7 +33,6 @@ pub(crate) struct Deflater {
     takeover: bool,
     retained: bool,
     release: Release,
-    threshold: usize,
     /// A message was begun with its first fragment and not ended.
     begun: bool,
 }
@@ -52,14 +51,8 @@ impl Deflater {
             takeover,
             retained: takeover && config.send_memory() == Memory::Retained,
             release: Release::new(config.idle_release()),
-            threshold: config.threshold(),
             begun: false,
         }
-    }
-
-    /// Whether messages of this length are worth trying.
-    pub(crate) fn is_worth(&self, len: usize) -> bool {
-        len >= self.threshold
     }
 
     /// Compresses a whole message into `output`. `false` if that made it no smaller and it
@@ -214,7 +207,6 @@ pub(crate) fn compress_alone(shape: Shape, plaintext: &[u8]) -> Vec<u8> {
         takeover: false,
         retained: false,
         release: Release::new(None),
-        threshold: 0,
         begun: false,
     };
     let mut output = Vec::new();
