@@ -9,6 +9,7 @@ extern crate std;
 
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 mod adapter;
+pub mod backoff;
 mod close;
 mod config;
 mod connection;
