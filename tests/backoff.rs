@@ -443,8 +443,8 @@ proptest! {
     #[test]
     fn delays_are_uniform(millis in 1..1_000_000_u64, random: u64) {
         let ceiling = Duration::from_millis(millis);
-        let backoff = Backoff::new().with_first(ceiling).with_cap(ceiling);
-        let drawn = delay(backoff.clone().handle_disconnect(START, Class::Transient, random));
+        let mut backoff = Backoff::new().with_first(ceiling).with_cap(ceiling);
+        let drawn = delay(backoff.handle_disconnect(START, Class::Transient, random));
         let share = drawn.as_secs_f64() / ceiling.as_secs_f64();
         prop_assert!((share - random as f64 / 2_f64.powi(64)).abs() < 1e-5);
     }
