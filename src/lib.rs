@@ -9,6 +9,7 @@ extern crate std;
 
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 mod adapter;
+pub mod backoff;
 mod close;
 mod config;
 mod connection;
@@ -35,7 +36,9 @@ pub use adapter::futures;
 #[cfg(feature = "tokio")]
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
-pub use adapter::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
+pub use adapter::{
+    ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo, reconnect,
+};
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Config, Delivery, Limits, Role, Timeouts};
@@ -66,3 +69,7 @@ mod embedding {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/AUTH.md")]
 mod auth {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/RECONNECTING.md")]
+mod reconnecting {}

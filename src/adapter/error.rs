@@ -3,6 +3,7 @@
 use core::fmt;
 use std::io;
 
+use crate::backoff::Class;
 use crate::handshake::{AnswerError, RequestError, UrlError};
 use crate::{Error, HandshakeError, SendError};
 
@@ -34,6 +35,19 @@ impl SocketError {
             self,
             Self::Url(_) | Self::Request(_) | Self::Answer(_) | Self::Send(_)
         )
+    }
+}
+
+impl SocketError {
+    /// What this failure is to a client that wants to be connected. The table is in
+    /// [`backoff`](crate::backoff#the-table).
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Io(error) => error.kind().into(),
+            Self::Handshake(error) => error.class(),
+            Self::Connection(error) => error.class(),
+            Self::Url(_) | Self::Request(_) | Self::Answer(_) | Self::Send(_) => Class::Misuse,
+        }
     }
 }
 

@@ -33,6 +33,7 @@
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
+use std::boxed::Box;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,6 +42,7 @@ use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 
 use super::connect::{client as run_client, plain_address};
+use super::reconnect::{Clock, Reconnecting, attempts};
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 use crate::handshake::{Acceptance, ClientRequest, Response};
 use crate::{Config, HandshakeError, Instant};
@@ -199,6 +201,69 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     config: &Config,
 ) -> Result<(WebSocket<FuturesIo<S>>, Response), SocketError> {
     run_client(FuturesIo::new(stream), request, config, Instant::now()).await
+}
+
+/// A client that connects to a `ws://` URL, and again whenever the connection is lost.
+///
+/// `request` makes the request of each attempt, so that each can have a fresh token. If it fails,
+/// so does the attempt, and the error's class decides whether there is another:
+/// `std::io::Error::other` makes an error that is worth one. Each attempt is bounded as
+/// [`connect_with`]; what `request` waits for is not.
+///
+/// ```
+/// use sockeye::handshake::ClientRequest;
+/// use sockeye::{Config, reconnect::Update};
+/// # async fn token() -> std::io::Result<String> { Ok(String::new()) }
+/// # fn on_message(_: sockeye::Message<'static>) {}
+///
+/// # async fn run() -> Result<(), sockeye::SocketError> {
+/// let mut client = sockeye::futures::reconnect(&Config::new(), || async {
+///     let authorization = format!("Bearer {}", token().await?);
+///     let request = ClientRequest::new("ws://127.0.0.1:9001/feed")?;
+///     Ok(request.with_header("Authorization", authorization))
+/// });
+/// while let Some(update) = client.recv().await {
+///     match update {
+///         // A server that hangs up at once is news for `recv`, which comes next.
+///         Update::Connected(_) => drop(client.send("subscribe").await),
+///         Update::Message(message) => on_message(message),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn reconnect<R, F>(config: &Config, mut request: R) -> Reconnecting<FuturesIo<TcpStream>>
+where
+    R: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<ClientRequest, SocketError>> + Send + 'static,
+{
+    let config = config.clone();
+    reconnect_with(move || {
+        let (request, config) = (request(), config.clone());
+        async move { connect_with(&request.await?, &config).await }
+    })
+}
+
+/// As [`reconnect`], over transports that `dial` makes: TLS, a proxy, a Unix socket.
+///
+/// `dial` connects and does the opening handshake with [`client`]. What else it waits for it has to
+/// bound itself.
+pub fn reconnect_with<S, D, F>(dial: D) -> Reconnecting<FuturesIo<S>>
+where
+    S: 'static,
+    D: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<(WebSocket<FuturesIo<S>>, Response), SocketError>> + Send + 'static,
+{
+    let clock = Clock {
+        now: Instant::now,
+        sleep_until: |at| {
+            Box::pin(async move {
+                Timer::at(at.to_std()).await;
+            })
+        },
+    };
+    Reconnecting::new(attempts(dial), clock)
 }
 
 /// Does a server's opening handshake, accepting every valid request.

@@ -16,6 +16,7 @@ mod websocket;
 pub mod blocking;
 #[cfg(feature = "futures")]
 pub mod futures;
+pub mod reconnect;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 

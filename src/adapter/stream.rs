@@ -7,6 +7,7 @@ use futures_core::Stream;
 use futures_sink::Sink;
 
 use super::driver::{Output, poll_item, poll_writing};
+use super::reconnect::{Reconnecting, Update};
 use super::signals::Side;
 use super::websocket::queue;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, WebSocket, WriteIo};
@@ -29,6 +30,15 @@ impl<R: ReadIo + Unpin, W: WriteIo> Stream for ReceiveHalf<R, W> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         poll_item(&mut this.inlet, &mut this.link, cx)
+    }
+}
+
+impl<I: ReadIo + WriteIo + Unpin> Stream for Reconnecting<I> {
+    type Item = Update;
+
+    /// As [`recv`](Reconnecting::recv).
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.get_mut().poll_update(cx)
     }
 }
 

@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::boxed::Box;
@@ -39,6 +40,7 @@ use ::tokio::net::TcpStream;
 use ::tokio::time::{Sleep, sleep_until, timeout_at};
 
 use super::connect::client as run_client;
+use super::reconnect::{Clock, Reconnecting, attempts};
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 use crate::handshake::{Acceptance, ClientRequest, Response};
 use crate::{Config, HandshakeError, Instant};
@@ -189,6 +191,65 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     config: &Config,
 ) -> Result<(WebSocket<TokioIo<S>>, Response), SocketError> {
     run_client(TokioIo::new(stream), request, config, now()).await
+}
+
+/// A client that connects to a `ws://` URL, and again whenever the connection is lost.
+///
+/// `request` makes the request of each attempt, so that each can have a fresh token. If it fails,
+/// so does the attempt, and the error's class decides whether there is another:
+/// `std::io::Error::other` makes an error that is worth one. Each attempt is bounded as
+/// [`connect_with`]; what `request` waits for is not.
+///
+/// ```
+/// use sockeye::handshake::ClientRequest;
+/// use sockeye::{Config, reconnect::Update};
+/// # async fn token() -> std::io::Result<String> { Ok(String::new()) }
+/// # fn on_message(_: sockeye::Message<'static>) {}
+///
+/// # async fn run() -> Result<(), sockeye::SocketError> {
+/// let mut client = sockeye::tokio::reconnect(&Config::new(), || async {
+///     let authorization = format!("Bearer {}", token().await?);
+///     let request = ClientRequest::new("ws://127.0.0.1:9001/feed")?;
+///     Ok(request.with_header("Authorization", authorization))
+/// });
+/// while let Some(update) = client.recv().await {
+///     match update {
+///         // A server that hangs up at once is news for `recv`, which comes next.
+///         Update::Connected(_) => drop(client.send("subscribe").await),
+///         Update::Message(message) => on_message(message),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub fn reconnect<R, F>(config: &Config, mut request: R) -> Reconnecting<TokioIo<TcpStream>>
+where
+    R: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<ClientRequest, SocketError>> + Send + 'static,
+{
+    let config = config.clone();
+    reconnect_with(move || {
+        let (request, config) = (request(), config.clone());
+        async move { connect_with(&request.await?, &config).await }
+    })
+}
+
+/// As [`reconnect`], over transports that `dial` makes: TLS, a proxy, a Unix socket.
+///
+/// `dial` connects and does the opening handshake with [`client`]. What else it waits for it has to
+/// bound itself.
+pub fn reconnect_with<S, D, F>(dial: D) -> Reconnecting<TokioIo<S>>
+where
+    S: 'static,
+    D: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<(WebSocket<TokioIo<S>>, Response), SocketError>> + Send + 'static,
+{
+    let clock = Clock {
+        now,
+        sleep_until: |at| Box::pin(async move { sleep_until(at.to_std().into()).await }),
+    };
+    Reconnecting::new(attempts(dial), clock)
 }
 
 /// Does a server's opening handshake, accepting every valid request.

@@ -29,6 +29,7 @@
 //! ```
 
 mod halves;
+mod reconnect;
 mod stream;
 
 use core::future::{Future, poll_fn};
@@ -52,6 +53,7 @@ use crate::{
 use crate::{Compress, Prepared};
 
 pub use halves::{ReceiveHalf, SendHalf};
+pub use reconnect::{Reconnecting, reconnect, reconnect_with};
 pub use stream::{BlockingIo, Stream, Untimed};
 
 /// Runs a future whose transport blocks. It is pending only when a wait was cut short, so it is
