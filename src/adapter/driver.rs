@@ -184,7 +184,7 @@ impl<W: WriteIo> Output<W> {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
                         if side == Side::Send {
-                            self.writing = is_blocking(cx);
+                            self.writing = self.io.is_blocking();
                             self.tell_receiving_side();
                         }
                         return Poll::Pending;
@@ -548,7 +548,7 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
 ) -> Poll<T> {
     loop {
         // A blocking transport, which nobody can wake, has to know the deadline before it waits.
-        if is_blocking(cx) {
+        if output.io.is_blocking() {
             refresh(inlet, output);
             let _due = poll_due(inlet, output, cx);
         }
@@ -569,11 +569,6 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
             None => return Poll::Pending,
         }
     }
-}
-
-/// Whether the polls of the transport block, so that nobody has to be woken.
-fn is_blocking(cx: &Context<'_>) -> bool {
-    cx.waker().will_wake(Waker::noop())
 }
 
 fn read<L: Link>(
