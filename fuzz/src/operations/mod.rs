@@ -177,7 +177,7 @@ impl Pair {
             Op::Deadline => ignore(self.jump()),
             Op::Shrink => side.conn.shrink(),
             Op::Pause => side.pause(),
-            Op::Resume => side.resume(now),
+            Op::Resume => side.resume(),
             Op::Probe => ignore(side.conn.probe()),
             Op::ConfirmAlive => side.conn.confirm_alive(),
             Op::Cut => {
@@ -219,7 +219,7 @@ impl Pair {
     /// Lets everything arrive, and both sides end.
     fn finish(&mut self) {
         for side in &mut self.sides {
-            side.resume(self.now);
+            side.resume();
         }
         self.run();
         let _ = self.sides[0].conn.close(self.now, CloseCode::NORMAL, "");
@@ -395,13 +395,9 @@ impl Side {
         self.conn.pause();
     }
 
-    /// An empty message that came meanwhile has left no input to be given again, so it takes a call
-    /// without any.
-    fn resume(&mut self, now: Instant) {
+    fn resume(&mut self) {
         self.is_paused = false;
         self.conn.resume();
-        let (result, _) = wire::receive_some(&mut self.conn, now, &[], &mut self.events);
-        self.note(result);
     }
 
     /// After a deadline the next one is later.
