@@ -24,7 +24,7 @@ use super::state::{Closed, Closing, Initiator, State, Transport};
 use super::timers::{Progress, Rtt, Timer, Timers};
 use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
-use crate::config::{Config, Timeouts};
+use crate::config::{Config, Limits, Timeouts};
 use crate::error::{Error, SendError, Timeout};
 use crate::frame::OpCode;
 use crate::mask::Mask;
@@ -53,6 +53,9 @@ pub struct Sender {
     /// The deadlines of an open connection, if there are any.
     timers: Option<Box<Timers>>,
     max_queued: usize,
+    /// What may be held in all, and what the other half holds of it.
+    max_memory: usize,
+    held_elsewhere: usize,
     close_timeout: Option<Duration>,
 }
 
@@ -69,8 +72,22 @@ impl Sender {
             deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
+            max_memory: config.limits().max_memory().unwrap_or(usize::MAX),
+            held_elsewhere: 0,
             close_timeout: config.timeouts().close(),
         }
+    }
+
+    /// Changes what may be queued; see
+    /// [`Connection::set_limits`](super::Connection::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.max_queued = limits.max_queued();
+        self.max_memory = limits.max_memory().unwrap_or(usize::MAX);
+    }
+
+    /// How much of what may be held in all the other half holds.
+    pub(super) fn set_held_elsewhere(&mut self, held: usize) {
+        self.held_elsewhere = held;
     }
 
     /// Queues a ping; see [`Connection::ping`](super::Connection::ping).
