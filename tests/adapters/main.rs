@@ -18,6 +18,7 @@ mod clock;
 mod closing;
 mod halves;
 mod opening;
+mod rates;
 mod support;
 mod talking;
 
