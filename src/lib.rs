@@ -44,9 +44,11 @@ pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
 pub use config::{Action, Config, Delivery, Limits, Rate, Role, Timeouts};
 #[cfg(feature = "deflate")]
 pub use config::{Deflate, DeflateParams, Memory};
+#[cfg(feature = "tracing")]
+pub use connection::Log;
 pub use connection::{
-    Closed, Connection, Event, Fragment, Initiator, Received, Receiver, Rtt, Sender, State,
-    Transmit, Transport,
+    Closed, Connection, Event, Fragment, Initiator, Observer, Received, Receiver, Rtt, Sender,
+    State, Transmit, Transport,
 };
 #[cfg(feature = "deflate")]
 pub use connection::{Compress, Prepared};

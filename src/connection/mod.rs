@@ -1,6 +1,9 @@
 //! The state machine of one connection after its opening handshake.
 
 mod event;
+#[cfg(feature = "tracing")]
+mod log;
+mod observer;
 mod recv;
 mod send;
 mod state;
@@ -8,6 +11,7 @@ mod timers;
 mod transmit;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
@@ -25,6 +29,9 @@ use crate::random::MaskKeys;
 use crate::time::Instant;
 
 pub use event::{Event, Fragment};
+#[cfg(feature = "tracing")]
+pub use log::Log;
+pub use observer::Observer;
 pub use recv::{Received, Receiver};
 pub use send::Sender;
 #[cfg(feature = "deflate")]
@@ -283,6 +290,12 @@ impl Connection {
         self.max_memory = limits.max_memory();
         self.receiver.set_limits(limits);
         self.sender.set_limits(limits);
+    }
+
+    /// Tells somebody what happens from now on; see [`Observer`].
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.receiver.set_observer(Arc::clone(&observer));
+        self.sender.set_observer(observer);
     }
 
     /// What was received so far.

@@ -19,6 +19,7 @@ mod fragments;
 mod framing;
 mod laws;
 mod misuse;
+mod observer;
 mod output;
 mod pair;
 mod pause;

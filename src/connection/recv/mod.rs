@@ -5,11 +5,13 @@ mod budget;
 mod inflate;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use budget::Budget;
 use bytes::BytesMut;
 
 use super::event::{Event, Fragment};
+use super::observer::{Observed, Observer};
 use crate::close::CloseFrame;
 use crate::config::{Config, Delivery, Limits};
 use crate::error::{CapacityError, Error, PolicyError, ProtocolError};
@@ -48,6 +50,7 @@ pub struct Receiver {
     /// The rates that the peer has to keep, if there are any.
     budget: Option<Box<Budget>>,
     received: Received,
+    observed: Observed,
     #[cfg(feature = "deflate")]
     inflation: Option<inflate::Inflation>,
     end: Option<End>,
@@ -160,10 +163,17 @@ impl Receiver {
             paused: false,
             budget: Budget::new(limits),
             received: Received::default(),
+            observed: Observed::default(),
             #[cfg(feature = "deflate")]
             inflation: None,
             end: None,
         }
+    }
+
+    /// Tells somebody what is received; see
+    /// [`Connection::set_observer`](super::Connection::set_observer).
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.observed = Observed(Some(observer));
     }
 
     /// Changes what the peer may do; see [`Connection::set_limits`](super::Connection::set_limits).
@@ -244,6 +254,9 @@ impl Receiver {
         self.received.bytes += taken as u64;
         if let Some(budget) = &mut self.budget {
             budget.note_bytes(now, taken);
+        }
+        if let Ok(Some(event)) = &result {
+            self.observed.tell(|observer| observer.received(event));
         }
         match &result {
             Ok(Some(Event::Close(_))) => self.finish(End::Closed),
@@ -374,10 +387,15 @@ impl Receiver {
         if self.paused && first & 0x08 == 0 {
             return Ok(false);
         }
-        match &mut self.budget {
-            Some(budget) => budget.admits(now, first),
-            None => Ok(true),
+        let Some(budget) = &mut self.budget else {
+            return Ok(true);
+        };
+        let was_throttled = budget.blocked_until().is_some();
+        let admitted = budget.admits(now, first)?;
+        if !admitted && !was_throttled {
+            self.observed.tell(|observer| observer.throttled());
         }
+        Ok(admitted)
     }
 
     /// Whether the frame that was taken whole still has something to give.
