@@ -48,7 +48,8 @@ pub use transmit::Transmit;
 /// # The contract
 ///
 /// * **Input.** Wrap what was read in an [`Input`] and call [`receive`](Self::receive) until it
-///   returns `None`: then every byte was consumed and the read buffer is free for the next read.
+///   returns `None`: then every byte was consumed and the read buffer is free for the next read
+///   (unless you [paused](Self::pause) it, or set [rates](crate::Limits::with_message_rate)).
 ///   Events borrow that buffer, not the connection, so [`send`](Self::send) works while an event is
 ///   in hand. Report the end of the transport with [`handle_eof`](Self::handle_eof).
 /// * **Time.** Every call that depends on time takes `now`. Ask
@@ -178,6 +179,10 @@ impl Connection {
     /// A frame that lies whole in the input is unmasked in place and lent out: nothing is copied or
     /// allocated. One that is split over reads is assembled, in memory that grows with the
     /// bytes that came and is bounded by [`Limits`](crate::Limits).
+    ///
+    /// `None` leaves input over only while the connection is [paused](Self::pause), or the peer above
+    /// a [rate](crate::Limits::with_message_rate): then [`poll_timeout`](Self::poll_timeout) says when
+    /// to give it again.
     ///
     /// Data that the peer sent before it saw this side's Close frame is still delivered. After the
     /// peer's own Close frame everything is ignored (RFC 6455 section 1.4).

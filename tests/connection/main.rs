@@ -19,7 +19,6 @@ mod fragments;
 mod framing;
 mod laws;
 mod misuse;
-mod observer;
 mod output;
 mod pair;
 mod pause;
