@@ -34,7 +34,7 @@ mod stream;
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -42,11 +42,12 @@ use std::vec::Vec;
 
 use super::connect::{client as run_client, plain_address};
 use super::driver::poll_item;
+use super::signals::NOBODY;
 use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
     CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
-    Message, Negotiated, Payload, Sender, State, Unsent,
+    Message, Negotiated, Payload, Rtt, Sender, State, Unsent,
 };
 
 #[cfg(feature = "deflate")]
@@ -60,7 +61,7 @@ pub use stream::{BlockingIo, Stream, Untimed};
 /// polled again at once.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let mut cx = Context::from_waker(Waker::noop());
+    let mut cx = Context::from_waker(NOBODY);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
@@ -257,6 +258,11 @@ impl<S> WebSocket<S> {
         self.0.queued()
     }
 
+    /// The round trips so far. As [`sockeye::WebSocket::rtt`](crate::WebSocket::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.0.rtt()
+    }
+
     /// The stream.
     pub fn stream(&self) -> &S {
         self.0.io().stream()
@@ -414,6 +420,15 @@ impl<S: Stream> WebSocket<S> {
     /// As there.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
         block_on(self.0.ping(payload))
+    }
+
+    /// As [`sockeye::WebSocket::probe`](crate::WebSocket::probe).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn probe(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.probe())
     }
 
     /// As [`sockeye::WebSocket::close`](crate::WebSocket::close).
