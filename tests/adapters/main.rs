@@ -16,10 +16,12 @@
 
 mod clock;
 mod closing;
+mod deadlines;
 mod halves;
 mod opening;
 mod support;
 mod talking;
+mod virtual_time;
 
 /// Runs scenarios, which are generic over the adapter, on all of them.
 macro_rules! on_every_adapter {
