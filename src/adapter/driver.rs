@@ -320,6 +320,8 @@ impl<W: WriteIo> Output<W> {
                     // The peer will not see the end of this side, so there is no point in waiting
                     // for its own.
                     let _eof = self.end(Sender::handle_eof);
+                    // A Close frame that could not be written would keep it from ending.
+                    let _broken = self.give_up();
                     Poll::Ready(())
                 }
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,

@@ -17,6 +17,7 @@
 mod clock;
 mod closing;
 mod deadlines;
+mod fire;
 mod halves;
 mod opening;
 mod support;
