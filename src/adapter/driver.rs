@@ -11,7 +11,7 @@ use bytes::Buf;
 use super::buffer::ReadBuffer;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
-use super::signals::{NOBODY, Side, Signals};
+use super::signals::{Side, Signals};
 use crate::{
     CloseCode, Closed, Event, Instant, Message, Receiver, SendError, Sender, State, Transport,
 };
@@ -206,7 +206,7 @@ impl<W: WriteIo> Output<W> {
                     Poll::Pending => {
                         self.start_deadlines();
                         if side == Side::Send {
-                            self.writing = is_blocking(cx);
+                            self.writing = self.io.is_blocking();
                             self.tell_receiving_side();
                         }
                         return Poll::Pending;
@@ -577,7 +577,7 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
 ) -> Poll<T> {
     loop {
         // A blocking transport, which nobody can wake, has to know the deadline before it waits.
-        if is_blocking(cx) {
+        if output.io.is_blocking() {
             refresh(inlet, output);
             let _due = poll_due(inlet, output, Side::Send, cx);
         }
@@ -587,7 +587,7 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
         if output.sender.poll_timeout().is_none() {
             return Poll::Pending;
         }
-        let is_read = output.signals.expects_receiver(cx.waker());
+        let is_read = !output.io.is_blocking() && output.signals.expects_receiver(cx.waker());
         if !is_read {
             inlet.paused = true;
             output.sender.pause();
@@ -605,11 +605,6 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
             None => return Poll::Pending,
         }
     }
-}
-
-/// Whether the polls of the transport block, so that nobody has to be woken.
-fn is_blocking(cx: &Context<'_>) -> bool {
-    cx.waker().will_wake(NOBODY)
 }
 
 fn read<L: Link>(

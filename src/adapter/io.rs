@@ -47,6 +47,13 @@ pub trait WriteIo {
     /// As [`ReadIo::poll_read`].
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
+    /// Whether polls wait themselves, up to the deadline, and wake nobody.
+    ///
+    /// Default: no.
+    fn is_blocking(&self) -> bool {
+        false
+    }
+
     /// The present moment, on the clock that [`ReadIo::poll_deadline`] goes by.
     ///
     /// Default: the standard library's clock.

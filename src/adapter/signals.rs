@@ -5,11 +5,6 @@ use core::task::Waker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 
-/// The waker of a task whose transport blocks, so that nobody has to wake it. It is one static
-/// because each use of [`Waker::noop`] may yield another waker that [`Waker::will_wake`] tells from
-/// the rest.
-pub(super) static NOBODY: &Waker = Waker::noop();
-
 /// Which task waits: a connection may be used from one that receives and one that sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {

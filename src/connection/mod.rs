@@ -265,7 +265,7 @@ impl Connection {
     /// let mut input = Input::new(&mut bytes);
     /// assert!(matches!(conn.receive(now, &mut input)?, Some(Event::Ping(_))));
     /// assert!(conn.receive(now, &mut input)?.is_none());
-    /// assert_eq!(input.len(), 5, "the payload waits");
+    /// assert_eq!(input.len(), 7, "the frame waits");
     /// conn.resume();
     /// assert!(matches!(conn.receive(now, &mut input)?, Some(Event::Text(_))));
     /// # Ok::<(), Error>(())

@@ -86,6 +86,12 @@ impl Decoder {
         self.header_bytewise(input)
     }
 
+    /// The first byte of the next frame, if it is there: FIN, reserved bits and opcode.
+    pub(crate) fn first_byte(&self, input: &Input<'_>) -> Option<u8> {
+        let first = self.partial.first().or_else(|| input.as_slice().first());
+        first.copied().filter(|_| self.remaining == 0)
+    }
+
     /// How many bytes of the current frame's payload are still to come.
     #[inline]
     pub const fn remaining(&self) -> u64 {

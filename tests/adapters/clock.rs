@@ -228,6 +228,7 @@ fn a_blocking_reader_with_deadlines_sleeps() {
                 assert!(ws.rtt().is_some());
             }
             let reads = reads.load(Ordering::Relaxed);
+            assert!((10..200).contains(&reads), "{reads}");
             serving.join().unwrap();
         });
     }
@@ -272,6 +273,7 @@ fn a_futures_reader_with_deadlines_sleeps() {
                     assert!(ws.rtt().is_some());
                 }
                 let reads = reads.load(Ordering::Relaxed);
+                assert!((10..200).contains(&reads), "{reads}");
             });
             serving.join().unwrap();
         });

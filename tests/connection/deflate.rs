@@ -258,9 +258,13 @@ fn d_09_kinds_of_blocks() {
     let mut expected = half.clone();
     expected.extend(&half[..70]);
     for memory in MEMORIES {
-        let input = frame(0xC2, &whole);
-        let outcome = feed_in(&mut connection(Role::Client, &with(memory)), &input, || 999);
-        assert_eq!(outcome.events, [binary(&expected)]);
+        for role in BOTH {
+            for size in [1, 999, usize::MAX] {
+                let input = to(*role, &frame(0xC2, &whole));
+                let outcome = feed_in(&mut connection(*role, &with(memory)), &input, || size);
+                assert_eq!(outcome.events, [binary(&expected)]);
+            }
+        }
     }
 
     let many = [stored(b"").repeat(1000), hex(HELLO)].concat();

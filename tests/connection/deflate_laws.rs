@@ -27,7 +27,9 @@ struct Sending {
     how: How,
     /// Move bytes after it, or let it wait.
     run: bool,
+    /// Give codecs back after it, at once or when their time has come.
     shrink: bool,
+    wait: bool,
 }
 
 fn sendings() -> impl Strategy<Value = Vec<Sending>> {
@@ -58,14 +60,16 @@ fn sendings() -> impl Strategy<Value = Vec<Sending>> {
         how,
         any::<bool>(),
         prop::bool::weighted(0.1),
+        prop::bool::weighted(0.2),
     );
-    let sending = sending.prop_map(|(role, text, payload, how, run, shrink)| Sending {
+    let sending = sending.prop_map(|(role, text, payload, how, run, shrink, wait)| Sending {
         role,
         text,
         payload,
         how,
         run,
         shrink,
+        wait,
     });
     vec(sending, 1..20)
 }
@@ -113,8 +117,42 @@ fn send(conn: &mut Connection, sending: &Sending) {
     }
 }
 
-/// The messages that a side sent, as the reference reads its bytes.
-fn read_wire(side: &Side, reference: &mut Reference) -> Vec<Got> {
+/// The inflater of flate2, that of others, with a window that is always large enough.
+struct Stock {
+    inflate: flate2::Decompress,
+    takeover: bool,
+}
+
+impl Stock {
+    fn new(takeover: bool) -> Self {
+        let inflate = flate2::Decompress::new(false);
+        Self { inflate, takeover }
+    }
+
+    fn inflate(&mut self, payload: &[u8]) -> Vec<u8> {
+        if !self.takeover {
+            self.inflate.reset(false);
+        }
+        let input = [payload, &[0, 0, 0xFF, 0xFF]].concat();
+        let start = self.inflate.total_in();
+        let mut message = Vec::with_capacity(64);
+        loop {
+            let taken = (self.inflate.total_in() - start) as usize;
+            let sync = flate2::FlushDecompress::Sync;
+            self.inflate
+                .decompress_vec(&input[taken..], &mut message, sync)
+                .unwrap();
+            let taken = (self.inflate.total_in() - start) as usize;
+            if taken == input.len() && message.len() < message.capacity() {
+                return message;
+            }
+            message.reserve(message.len());
+        }
+    }
+}
+
+/// The messages that a side sent, as somebody else reads its bytes.
+fn read_wire(side: &Side, mut inflate: impl FnMut(&[u8]) -> Vec<u8>) -> Vec<Got> {
     let mut messages = Vec::new();
     let mut message: Option<(u8, Vec<u8>)> = None;
     for frame in parse(side.role, &side.sent) {
@@ -125,7 +163,7 @@ fn read_wire(side: &Side, reference: &mut Reference) -> Vec<Got> {
         }
         let plain = match *first & 0x40 {
             0 => payload.clone(),
-            _ => reference.inflate(payload),
+            _ => inflate(payload),
         };
         messages.push(match *first & 0x0F {
             1 => Got::Text(String::from_utf8(plain).unwrap()),
@@ -175,6 +213,10 @@ proptest! {
                 pair.client.conn.shrink();
                 pair.server.conn.shrink();
             }
+            // A codec that is idle has had its time after a few deadlines.
+            for _ in 0..if sending.wait { 4 } else { 0 } {
+                pair.jump();
+            }
         }
         pair.run();
         prop_assert_eq!((pair.client.error, pair.server.error), (None, None));
@@ -192,7 +234,9 @@ proptest! {
                 .collect();
             prop_assert_eq!(&join(to.events.clone()), &sent);
             let mut reference = Reference::new(bits, !alone);
-            prop_assert_eq!(&read_wire(from, &mut reference), &sent);
+            prop_assert_eq!(&read_wire(from, |payload| reference.inflate(payload)), &sent);
+            let mut stock = Stock::new(!alone);
+            prop_assert_eq!(&read_wire(from, |payload| stock.inflate(payload)), &sent);
         }
     }
 

@@ -12,6 +12,7 @@
 mod autobahn;
 mod close;
 mod deflate;
+mod deflate_cuts;
 mod deflate_laws;
 mod fragments;
 mod framing;
@@ -19,6 +20,7 @@ mod laws;
 mod misuse;
 mod output;
 mod pair;
+mod pause;
 mod reference;
 mod rfc_examples;
 mod text;

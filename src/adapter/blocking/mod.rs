@@ -34,7 +34,7 @@ mod stream;
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
-use core::task::{Context, Poll};
+use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -42,7 +42,6 @@ use std::vec::Vec;
 
 use super::connect::{client as run_client, plain_address};
 use super::driver::poll_item;
-use super::signals::NOBODY;
 use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
@@ -61,7 +60,7 @@ pub use stream::{BlockingIo, Stream, Untimed};
 /// polled again at once.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
-    let mut cx = Context::from_waker(NOBODY);
+    let mut cx = Context::from_waker(Waker::noop());
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;

@@ -267,4 +267,8 @@ impl<S: Stream> WriteIo for BlockingIo<S> {
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.stream.shutdown_write())
     }
+
+    fn is_blocking(&self) -> bool {
+        true
+    }
 }

@@ -38,7 +38,7 @@ pub(super) struct Inflation {
 #[derive(Debug)]
 struct Active {
     inflater: Inflater,
-    /// Bytes that they became; never more than the limit.
+    /// Bytes that the message became so far.
     inflated: u64,
     /// Compressed bytes that were taken and not inflated yet: with `Delivery::Chunks` only.
     pending: Vec<u8>,
@@ -51,6 +51,16 @@ struct Active {
 struct Bounds {
     size: u64,
     by_ratio: Option<u64>,
+}
+
+impl Bounds {
+    /// The bound that is reached first, and what it means.
+    fn tighter(self) -> (u64, CapacityError) {
+        match self.by_ratio {
+            Some(allowed) if allowed < self.size => (allowed, CapacityError::RatioTooHigh),
+            _ => (self.size, CapacityError::MessageTooLarge),
+        }
+    }
 }
 
 impl Receiver {
@@ -146,11 +156,12 @@ impl Receiver {
         let mut rest = &*piece;
         with_scratch(|scratch| {
             loop {
-                let plaintext = active.inflate(&mut rest, scratch, bounds)?;
+                let (plaintext, result) = active.inflate(&mut rest, scratch, bounds);
                 // 7692-6.1-05: UTF-8 is asked of what was inflated.
                 assembler
                     .push(plaintext, None, bounds.size)
                     .map_err(|_| Error::InvalidUtf8)?;
+                result?;
                 if !active.more {
                     return Ok::<(), Error>(());
                 }
@@ -159,12 +170,13 @@ impl Receiver {
         if !fin || self.decoder.remaining() > 0 {
             return Ok(None);
         }
-        active.finish()?;
         let parts = self.message.take().map(|message| message.parts);
         let Some(Parts::Assembled(assembler)) = parts else {
             return Ok(None);
         };
+        // In the order in which pieces are checked: text, then its compression.
         let message = assembler.finish().map_err(|_| Error::InvalidUtf8)?;
+        active.finish()?;
         Ok(Some(message.into()))
     }
 
@@ -187,31 +199,31 @@ impl Receiver {
         let active = inflation.activate();
         loop {
             let mut pending = core::mem::take(&mut active.pending);
-            let plaintext = if active.more {
+            let (plaintext, result) = if active.more {
                 let mut rest = &*pending;
-                let plaintext = active.inflate_owned(&mut rest, bounds)?;
+                let inflated = active.inflate_owned(&mut rest, bounds);
                 let consumed = pending.len() - rest.len();
                 pending.drain(..consumed);
                 active.pending = pending;
-                plaintext
+                inflated
             } else {
                 let piece = self.decoder.payload_up_to(input, TAKE);
                 let mut rest = &*piece;
-                let plaintext = active.inflate_owned(&mut rest, bounds)?;
+                let inflated = active.inflate_owned(&mut rest, bounds);
                 active.pending = rest.to_vec();
-                plaintext
+                inflated
             };
-            let last = fin && self.decoder.remaining() == 0 && !active.more;
-            if last {
-                active.finish()?;
-            }
+            let last = result.is_ok() && fin && self.decoder.remaining() == 0 && !active.more;
             if !plaintext.is_empty() || last {
                 let event = message.fragment(plaintext, last)?;
+                result?;
                 if last {
+                    active.finish()?;
                     self.message = None;
                 }
                 return Ok(Some(event));
             }
+            result?;
             if !active.more && (input.is_empty() || self.decoder.remaining() == 0) {
                 return Ok(None);
             }
@@ -263,39 +275,44 @@ impl Inflation {
 
 impl Active {
     /// Inflates from the front of `input` into `scratch`, and counts as it goes: no byte beyond the
-    /// limit is kept.
+    /// bounds is kept.
+    ///
+    /// What came before a fault comes with it: text is to be checked first, or it would depend on
+    /// how the input is cut which of two faults is found.
     fn inflate<'s>(
         &mut self,
         input: &mut &[u8],
         scratch: &'s mut [u8],
         bounds: Bounds,
-    ) -> Result<&'s [u8], Error> {
+    ) -> (&'s [u8], Result<(), Error>) {
+        let (allowed, error) = bounds.tighter();
         // One byte more than allowed is enough to know.
-        let left = bounds.size.saturating_sub(self.inflated).saturating_add(1);
+        let left = allowed.saturating_sub(self.inflated).saturating_add(1);
         let room = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(scratch.len());
         let room = scratch.get_mut(..room).unwrap_or_default();
-        let count = self
-            .inflater
-            .inflate(input, room)
-            .map_err(|_| Error::InvalidDeflate)?;
-        self.more = !input.is_empty() || count == room.len();
+        let (mut count, inflated) = self.inflater.inflate(input, room);
+        self.more = inflated.is_ok() && (!input.is_empty() || count == room.len());
         self.inflated += count as u64;
-        if self.inflated > bounds.size {
-            return Err(CapacityError::MessageTooLarge.into());
-        }
-        if bounds
-            .by_ratio
-            .is_some_and(|allowed| self.inflated > allowed)
-        {
-            return Err(CapacityError::RatioTooHigh.into());
-        }
-        Ok(room.get(..count).unwrap_or_default())
+        let result = if self.inflated > allowed {
+            count = count.saturating_sub(1);
+            Err(error.into())
+        } else {
+            inflated.map_err(|_| Error::InvalidDeflate)
+        };
+        (room.get(..count).unwrap_or_default(), result)
     }
 
-    fn inflate_owned(&mut self, input: &mut &[u8], bounds: Bounds) -> Result<BytesMut, Error> {
-        with_scratch(|scratch| self.inflate(input, scratch, bounds).map(BytesMut::from))
+    fn inflate_owned(
+        &mut self,
+        input: &mut &[u8],
+        bounds: Bounds,
+    ) -> (BytesMut, Result<(), Error>) {
+        with_scratch(|scratch| {
+            let (plaintext, result) = self.inflate(input, scratch, bounds);
+            (BytesMut::from(plaintext), result)
+        })
     }
 
     /// Ends a message.

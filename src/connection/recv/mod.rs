@@ -186,6 +186,9 @@ impl Receiver {
     fn step<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
         loop {
             if self.frame == Frame::None {
+                if self.paused && self.is_data_next(input) {
+                    return Ok(None);
+                }
                 let Some(header) = self.decoder.header(input)? else {
                     return Ok(None);
                 };
@@ -212,6 +215,13 @@ impl Receiver {
         }
     }
 
+    #[cold]
+    fn is_data_next(&self, input: &Input<'_>) -> bool {
+        // 6455-5.5-01: control frames are those with the top bit of the opcode set.
+        let first = self.decoder.first_byte(input);
+        first.is_some_and(|first| first & 0x08 == 0)
+    }
+
     /// Whether the frame that was taken whole still has something to give.
     #[inline]
     fn has_more(&self) -> bool {
@@ -231,8 +241,7 @@ impl Receiver {
             && header.len <= self.max_message_size
             && header.rsv == 0
             && self.message.is_none()
-            && self.delivery == Delivery::Messages
-            && !self.paused;
+            && self.delivery == Delivery::Messages;
         if !whole {
             return None;
         }

@@ -68,22 +68,22 @@ impl Inflater {
     }
 
     /// Inflates from the front of `input` into `output`, and returns how much of `output` was
-    /// filled.
+    /// filled, which may be something before a fault as well.
     ///
     /// All that there is to be had has been had when `input` is empty and `output` was not filled.
     pub(crate) fn inflate(
         &mut self,
         input: &mut &[u8],
         output: &mut [u8],
-    ) -> Result<usize, InvalidDeflate> {
+    ) -> (usize, Result<(), InvalidDeflate>) {
         self.begun |= !input.is_empty();
         let mut filled = 0;
         loop {
             let room = output.get_mut(filled..).unwrap_or_default();
             if room.is_empty() {
-                return Ok(filled);
+                return (filled, Ok(()));
             }
-            let step = self.step(input, room, InflateFlush::NoFlush)?;
+            let step = self.step(input, room, InflateFlush::NoFlush);
             *input = input.get(step.consumed..).unwrap_or_default();
             self.consumed += step.consumed as u64;
             let plaintext = room.get(..step.produced).unwrap_or_default();
@@ -93,13 +93,21 @@ impl Inflater {
             match step.status {
                 // 7692-7.2.1-04: after a block with BFINAL the next one goes on with the same
                 // window.
-                Status::StreamEnd => self.restart()?,
-                Status::Ok | Status::BufError if input.is_empty() || is_full => return Ok(filled),
-                // Neither is the input at its end nor the output: it cannot go on.
-                Status::Ok | Status::BufError => return Err(InvalidDeflate),
+                Ok(Status::StreamEnd) => {
+                    if let Err(error) = self.restart() {
+                        return (filled, Err(error));
+                    }
+                }
+                Ok(Status::Ok | Status::BufError) if input.is_empty() || is_full => {
+                    return (filled, Ok(()));
+                }
+                // If neither is the input at its end nor the output, it cannot go on.
+                Ok(Status::Ok | Status::BufError) | Err(InvalidDeflate) => {
+                    return (filled, Err(InvalidDeflate));
+                }
             }
             if input.is_empty() {
-                return Ok(filled);
+                return (filled, Ok(()));
             }
         }
     }
@@ -125,7 +133,8 @@ impl Inflater {
         // K8: a message ends between two blocks. zlib alone would take a truncated one, and fail at
         // the next. It stops between blocks when it is told to, so exactly the tail must go
         // in and nothing may come out.
-        let step = self.step(&TAIL_AND_ONE, &mut [0], InflateFlush::Block)?;
+        let step = self.step(&TAIL_AND_ONE, &mut [0], InflateFlush::Block);
+        step.status?;
         if step.consumed != TAIL_AND_ONE.len() - 1 || step.produced != 0 {
             return Err(InvalidDeflate);
         }
@@ -165,12 +174,7 @@ impl Inflater {
         }
     }
 
-    fn step(
-        &mut self,
-        input: &[u8],
-        output: &mut [u8],
-        flush: InflateFlush,
-    ) -> Result<Step, InvalidDeflate> {
+    fn step(&mut self, input: &[u8], output: &mut [u8], flush: InflateFlush) -> Step {
         let codec = match &mut self.codec {
             Some(codec) => codec,
             empty => {
@@ -183,22 +187,21 @@ impl Inflater {
                 let (oldest, newest) = self.window.parts();
                 for part in [oldest, newest] {
                     if !part.is_empty() {
-                        codec.set_dictionary(part).map_err(|_| InvalidDeflate)?;
+                        // It fails only in the middle of a stream.
+                        let _adler = codec.set_dictionary(part);
                     }
                 }
                 codec
             }
         };
         let (before_in, before_out) = (codec.total_in(), codec.total_out());
-        let status = codec
-            .decompress(input, output, flush)
-            .map_err(|_| InvalidDeflate)?;
+        let status = codec.decompress(input, output, flush);
         let difference = |after: u64, before: u64| usize::try_from(after - before).unwrap_or(0);
-        Ok(Step {
-            status,
+        Step {
+            status: status.map_err(|_| InvalidDeflate),
             consumed: difference(codec.total_in(), before_in),
             produced: difference(codec.total_out(), before_out),
-        })
+        }
     }
 
     fn release_codec(&mut self) {
@@ -212,7 +215,7 @@ impl Inflater {
 
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    status: Status,
+    status: Result<Status, InvalidDeflate>,
     consumed: usize,
     produced: usize,
 }

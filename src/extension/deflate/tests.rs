@@ -18,7 +18,8 @@ fn inflate_message(
     let mut all = Vec::new();
     let mut buffer = vec![0; chunk];
     loop {
-        let count = inflater.inflate(&mut input, &mut buffer)?;
+        let (count, result) = inflater.inflate(&mut input, &mut buffer);
+        result?;
         all.extend_from_slice(&buffer[..count]);
         if input.is_empty() && count < buffer.len() {
             inflater.finish()?;
