@@ -13,7 +13,7 @@ use super::signals::{Side, Signals};
 use super::websocket::with_room;
 use super::websocket::{queue, queue_fragment};
 use crate::{
-    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Limits, Message, Payload, Received,
+    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Limits, Message, Payload, Received, Rtt,
     Sender, State, Unsent,
 };
 #[cfg(feature = "deflate")]
@@ -262,6 +262,17 @@ impl<W: WriteIo> SendHalf<W> {
         self.flush().await
     }
 
+    /// As [`WebSocket::probe`](super::WebSocket::probe), and as cancel safe. The receiving half sees
+    /// the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::probe`](super::WebSocket::probe).
+    pub async fn probe(&mut self) -> Result<(), SocketError> {
+        self.queue(Sender::probe).await?;
+        self.flush().await
+    }
+
     async fn queue(
         &self,
         mut attempt: impl FnMut(&mut Sender) -> Result<(), crate::SendError>,
@@ -318,6 +329,11 @@ impl<W: WriteIo> SendHalf<W> {
     pub fn queued(&self) -> usize {
         self.output().sender().queued()
     }
+
+    /// The round trips so far. As [`WebSocket::rtt`](super::WebSocket::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.output().sender().rtt()
+    }
 }
 
 /// Leaves what is queued to the receiving half if the future that was to write it is dropped.
@@ -357,7 +373,7 @@ impl<R: ReadIo, W: WriteIo> Link for SplitLink<R, W> {
         access(&mut self.shared.output())
     }
 
-    fn register(&mut self, cx: &mut Context<'_>) {
-        self.shared.signals.register(Side::Receive, cx.waker());
+    fn signals(&self) -> &Arc<Signals> {
+        &self.shared.signals
     }
 }

@@ -197,7 +197,6 @@ impl Timers {
         if self.starts_probe(progress) {
             self.probe = Probe::Left(now);
             self.awaits_life = true;
-            self.set(Timer::Pong, None);
         }
         if self.starts_pong() {
             self.set(Timer::Pong, self.pong.map(|pong| now.after(pong)));

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use sockeye::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use sockeye::{
-    CloseCode, Closed, Config, Event, Kind, Limits, Message, Payload, ReadIo, Received, Sender,
-    SocketError, State, Timeouts, WriteIo, blocking, futures, mask,
+    CloseCode, Closed, Config, Event, Kind, Limits, Message, Payload, ReadIo, Received, Rtt,
+    Sender, SocketError, State, Timeouts, WriteIo, blocking, futures, mask,
 };
 
 /// Long enough for anything but a hang.
@@ -52,6 +52,8 @@ pub(crate) trait Ws: Sized + 'static {
         fin: bool,
     ) -> Outcome<()>;
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()>;
+    async fn probe(&mut self) -> Outcome<()>;
+    fn rtt(&self) -> Option<Rtt>;
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<Closed>;
     fn closed(&self) -> Option<Closed>;
     fn state(&self) -> State;
@@ -93,6 +95,12 @@ impl<I: ReadIo + WriteIo + 'static> Ws for sockeye::WebSocket<I> {
     }
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload).await
+    }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe().await
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
     }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<Closed> {
         self.close(code, reason).await
@@ -150,6 +158,12 @@ impl Ws for blocking::WebSocket<TcpStream> {
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload)
     }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe()
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
+    }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<Closed> {
         self.close(code, reason)
     }
@@ -184,6 +198,8 @@ pub(crate) trait Rx: 'static {
 pub(crate) trait Tx: 'static {
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()>;
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()>;
+    async fn probe(&mut self) -> Outcome<()>;
+    fn rtt(&self) -> Option<Rtt>;
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()>;
 }
 
@@ -218,6 +234,12 @@ impl<W: WriteIo + 'static> Tx for sockeye::SendHalf<W> {
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload).await
     }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe().await
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
+    }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()> {
         self.close(code, reason).await
     }
@@ -229,6 +251,12 @@ impl Tx for blocking::SendHalf<TcpStream> {
     }
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload)
+    }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe()
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
     }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()> {
         self.close(code, reason)

@@ -9,7 +9,8 @@ use super::{WebSocket, block_on};
 use crate::adapter::driver::poll_item;
 use crate::adapter::{SocketError, split};
 use crate::{
-    CloseCode, CloseFrame, Closed, Event, Kind, Limits, Message, Payload, Received, State, Unsent,
+    CloseCode, CloseFrame, Closed, Event, Kind, Limits, Message, Payload, Received, Rtt, State,
+    Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -208,6 +209,15 @@ impl<S: Stream> SendHalf<S> {
         block_on(self.0.ping(payload))
     }
 
+    /// As [`sockeye::WebSocket::probe`](crate::WebSocket::probe).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn probe(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.probe())
+    }
+
     /// As [`sockeye::SendHalf::close`](crate::SendHalf::close).
     ///
     /// # Errors
@@ -235,5 +245,10 @@ impl<S: Stream> SendHalf<S> {
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
         self.0.queued()
+    }
+
+    /// The round trips so far. As [`sockeye::WebSocket::rtt`](crate::WebSocket::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.0.rtt()
     }
 }

@@ -46,7 +46,7 @@ use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
     CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
-    Limits, Message, Negotiated, Payload, Received, Sender, State, Unsent,
+    Limits, Message, Negotiated, Payload, Received, Rtt, Sender, State, Unsent,
 };
 
 #[cfg(feature = "deflate")]
@@ -257,6 +257,11 @@ impl<S> WebSocket<S> {
         self.0.queued()
     }
 
+    /// The round trips so far. As [`sockeye::WebSocket::rtt`](crate::WebSocket::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.0.rtt()
+    }
+
     /// The stream.
     pub fn stream(&self) -> &S {
         self.0.io().stream()
@@ -424,6 +429,15 @@ impl<S: Stream> WebSocket<S> {
     /// As there.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
         block_on(self.0.ping(payload))
+    }
+
+    /// As [`sockeye::WebSocket::probe`](crate::WebSocket::probe).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn probe(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.probe())
     }
 
     /// As [`sockeye::WebSocket::close`](crate::WebSocket::close).
