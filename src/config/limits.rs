@@ -212,6 +212,11 @@ impl Limits {
         self.max_memory
     }
 
+    pub(crate) fn has_rates(&self) -> bool {
+        let rates = [self.message_rate, self.byte_rate, self.control_rate];
+        rates.iter().any(Option::is_some)
+    }
+
     /// How many messages the peer may send.
     pub fn message_rate(&self) -> Option<Rate> {
         self.message_rate

@@ -116,6 +116,8 @@ pub struct Connection {
     negotiated: Negotiated,
     /// What both halves may hold together.
     max_memory: Option<usize>,
+    /// One half has to know something of the other: there are deadlines, rates or such a limit.
+    special: bool,
 }
 
 impl Connection {
@@ -123,12 +125,14 @@ impl Connection {
     ///
     /// `now` is there for the deadlines that start with the connection.
     pub fn server(config: &Config, negotiated: Negotiated, now: Instant) -> Self {
-        let conn = Self {
+        let mut conn = Self {
             receiver: Receiver::new(config, Rules::server()),
             sender: Sender::new(config, None, now),
             negotiated,
             max_memory: config.limits().max_memory(),
+            special: false,
         };
+        conn.note_special();
         conn.with_extensions(config, Rules::server(), now)
     }
 
@@ -142,13 +146,20 @@ impl Connection {
         keys: impl MaskKeys + 'static,
         now: Instant,
     ) -> Self {
-        let conn = Self {
+        let mut conn = Self {
             receiver: Receiver::new(config, Rules::client()),
             sender: Sender::new(config, Some(Box::new(keys)), now),
             negotiated,
             max_memory: config.limits().max_memory(),
+            special: false,
         };
+        conn.note_special();
         conn.with_extensions(config, Rules::client(), now)
+    }
+
+    fn note_special(&mut self) {
+        let watches = self.sender.has_timers() || self.receiver.needs_time();
+        self.special = watches || self.max_memory.is_some();
     }
 
     #[cfg(feature = "deflate")]
@@ -203,12 +214,8 @@ impl Connection {
             input.take_all();
             return self.sender.error().map_or(Ok(None), Err);
         }
-        if !input.is_empty() {
-            self.sender.note_life();
-        }
-        if let Some(max) = self.max_memory {
-            self.receiver
-                .set_max_held(max.saturating_sub(self.sender.queued()));
+        if self.special {
+            return self.receive_with_care(now, input);
         }
         let result = self.receiver.receive(now, input);
         match &result {
@@ -216,9 +223,30 @@ impl Connection {
             Ok(None) => {}
             Err(error) => self.sender.fail(now, *error),
         }
-        if self.max_memory.is_some() {
-            self.sender.set_held_elsewhere(self.receiver.held());
+        result
+    }
+
+    /// As `receive`, for connections where each half has to know something of the other.
+    #[cold]
+    fn receive_with_care<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        if !input.is_empty() {
+            self.sender.note_life();
         }
+        if let Some(max) = self.max_memory {
+            let left = max.saturating_sub(self.sender.queued());
+            self.receiver.set_max_held(left);
+        }
+        let result = self.receiver.receive(now, input);
+        match &result {
+            Ok(Some(event)) => self.sender.respond(now, event),
+            Ok(None) => {}
+            Err(error) => self.sender.fail(now, *error),
+        }
+        self.sender.set_held_elsewhere(self.receiver.held());
         if self.receiver.needs_time() {
             // What is not read cannot be a sign of life.
             match self.receiver.is_throttled() || self.receiver.is_paused() {
@@ -295,6 +323,7 @@ impl Connection {
         self.max_memory = limits.max_memory();
         self.receiver.set_limits(limits);
         self.sender.set_limits(limits);
+        self.note_special();
     }
 
     /// Tells somebody what happens from now on; see [`Observer`].
@@ -504,6 +533,7 @@ impl Connection {
     ///
     /// As [`ping`](Self::ping).
     pub fn probe(&mut self) -> Result<(), SendError> {
+        self.special = true;
         self.sender.probe()
     }
 

@@ -176,6 +176,11 @@ impl Sender {
         self.timers.as_ref()?.rtt()
     }
 
+    /// Whether there are deadlines or round trips to watch.
+    pub(super) fn has_timers(&self) -> bool {
+        self.timers.is_some()
+    }
+
     /// Something came from the peer, so it is alive. [`respond`](Self::respond) tells so as well.
     #[inline]
     pub fn note_life(&mut self) {
