@@ -2,6 +2,7 @@
 //! is open is here.
 
 use core::task::{Context, Poll, Waker, ready};
+use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -22,6 +23,10 @@ const MAX_SLICES: usize = 16;
 /// After so many reads in a row a task lets others run: a peer that always has something to say,
 /// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
 pub(super) const MAX_READS: u32 = 64;
+
+/// While a peer is above a rate, a blocking transport is not waited for, and the thread looks again
+/// after this time.
+const THROTTLED_WAIT: Duration = Duration::from_millis(10);
 
 /// The sending half of a connection with the transport that it writes to.
 #[derive(Debug)]
@@ -469,7 +474,11 @@ pub(super) fn poll_event<L: Link, T>(
             message,
             ..
         } = &mut *inlet;
-        match buffer.consume(|input| receiver.receive(input)) {
+        let now = match receiver.needs_time() {
+            true => link.output(|output| output.io.now()),
+            false => Instant::from_nanos(0),
+        };
+        match buffer.consume(|input| receiver.receive(now, input)) {
             Ok(Some(event)) => {
                 match event {
                     Event::Ping(_) | Event::Close(_) => link.output(|output| {
@@ -524,6 +533,22 @@ pub(super) fn poll_event<L: Link, T>(
         if inlet.reads >= MAX_READS {
             inlet.reads = 0;
             cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !inlet.buffer.is_empty() {
+            // The peer was above a rate, and is not listened to before the deadline.
+            inlet.paused = true;
+            let is_blocking = link.output(|output| {
+                output.sender.pause();
+                output.io.is_blocking()
+            });
+            if let Some(deadline) = due {
+                meet(inlet, link, deadline);
+                continue;
+            }
+            if is_blocking {
+                std::thread::sleep(THROTTLED_WAIT);
+            }
             return Poll::Pending;
         }
         // Before a deadline is met: what the peer sent may have waited longer than the application

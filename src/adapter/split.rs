@@ -13,8 +13,8 @@ use super::signals::{Side, Signals};
 use super::websocket::with_room;
 use super::websocket::{queue, queue_fragment};
 use crate::{
-    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Message, Payload, Rtt, Sender, State,
-    Unsent,
+    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Limits, Message, Payload, Received, Rtt,
+    Sender, State, Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -99,6 +99,17 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
     ) -> Result<Option<T>, SocketError> {
         let mut handle = Some(|_: &mut SplitLink<R, W>, event: Event<'_>| handle(event));
         poll_fn(|cx| poll_event(&mut self.inlet, &mut self.link, cx, &mut handle)).await
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.inlet.receiver.received()
+    }
+
+    /// Changes the limits of what is received; see
+    /// [`WebSocket::set_limits`](super::WebSocket::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.inlet.receiver.set_limits(limits);
     }
 
     /// How the connection ended, once it has.

@@ -11,8 +11,8 @@ use super::io::{ReadIo, WriteIo};
 use super::signals::Side;
 use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
-    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Message, Negotiated, Payload, Rtt,
-    SendError, Sender, State, Unsent,
+    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Limits, Message, Negotiated, Payload,
+    Received, Rtt, SendError, Sender, State, Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -95,6 +95,18 @@ impl<I> WebSocket<I> {
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
         self.output.sender().queued()
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.inlet.receiver.received()
+    }
+
+    /// Changes the limits: small before a peer has said who it is, larger after. As
+    /// [`Connection::set_limits`], but of [`Limits::with_max_memory`] each direction has its own.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.inlet.receiver.set_limits(limits);
+        self.output.sender_mut().set_limits(limits);
     }
 
     /// The round trips that pings measured so far, or `None` if there was none: with

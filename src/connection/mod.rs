@@ -1,6 +1,9 @@
 //! The state machine of one connection after its opening handshake.
 
 mod event;
+#[cfg(feature = "tracing")]
+mod log;
+mod observer;
 mod recv;
 mod send;
 mod state;
@@ -8,14 +11,15 @@ mod timers;
 mod transmit;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
 
 use crate::close::{CloseCode, CloseFrame};
-use crate::config::Config;
 #[cfg(feature = "deflate")]
 use crate::config::Deflate;
+use crate::config::{Config, Limits};
 use crate::error::{Error, SendError};
 use crate::frame::Rules;
 use crate::input::Input;
@@ -25,7 +29,10 @@ use crate::random::MaskKeys;
 use crate::time::Instant;
 
 pub use event::{Event, Fragment};
-pub use recv::Receiver;
+#[cfg(feature = "tracing")]
+pub use log::Log;
+pub use observer::Observer;
+pub use recv::{Received, Receiver};
 pub use send::Sender;
 #[cfg(feature = "deflate")]
 pub use send::{Compress, Prepared};
@@ -41,7 +48,8 @@ pub use transmit::Transmit;
 /// # The contract
 ///
 /// * **Input.** Wrap what was read in an [`Input`] and call [`receive`](Self::receive) until it
-///   returns `None`: then every byte was consumed and the read buffer is free for the next read.
+///   returns `None`: then every byte was consumed and the read buffer is free for the next read
+///   (unless you [paused](Self::pause) it, or set [rates](crate::Limits::with_message_rate)).
 ///   Events borrow that buffer, not the connection, so [`send`](Self::send) works while an event is
 ///   in hand. Report the end of the transport with [`handle_eof`](Self::handle_eof).
 /// * **Time.** Every call that depends on time takes `now`. Ask
@@ -106,6 +114,8 @@ pub struct Connection {
     receiver: Receiver,
     sender: Sender,
     negotiated: Negotiated,
+    /// What both halves may hold together.
+    max_memory: Option<usize>,
 }
 
 impl Connection {
@@ -117,6 +127,7 @@ impl Connection {
             receiver: Receiver::new(config, Rules::server()),
             sender: Sender::new(config, None, now),
             negotiated,
+            max_memory: config.limits().max_memory(),
         };
         conn.with_extensions(config, Rules::server(), now)
     }
@@ -135,6 +146,7 @@ impl Connection {
             receiver: Receiver::new(config, Rules::client()),
             sender: Sender::new(config, Some(Box::new(keys)), now),
             negotiated,
+            max_memory: config.limits().max_memory(),
         };
         conn.with_extensions(config, Rules::client(), now)
     }
@@ -168,6 +180,10 @@ impl Connection {
     /// allocated. One that is split over reads is assembled, in memory that grows with the
     /// bytes that came and is bounded by [`Limits`](crate::Limits).
     ///
+    /// `None` leaves input over only while the connection is [paused](Self::pause), or the peer above
+    /// a [rate](crate::Limits::with_message_rate): then [`poll_timeout`](Self::poll_timeout) says when
+    /// to give it again.
+    ///
     /// Data that the peer sent before it saw this side's Close frame is still delivered. After the
     /// peer's own Close frame everything is ignored (RFC 6455 section 1.4).
     ///
@@ -190,11 +206,25 @@ impl Connection {
         if !input.is_empty() {
             self.sender.note_life();
         }
-        let result = self.receiver.receive(input);
+        if let Some(max) = self.max_memory {
+            self.receiver
+                .set_max_held(max.saturating_sub(self.sender.queued()));
+        }
+        let result = self.receiver.receive(now, input);
         match &result {
             Ok(Some(event)) => self.sender.respond(now, event),
             Ok(None) => {}
             Err(error) => self.sender.fail(now, *error),
+        }
+        if self.max_memory.is_some() {
+            self.sender.set_held_elsewhere(self.receiver.held());
+        }
+        if self.receiver.needs_time() {
+            // What is not read cannot be a sign of life.
+            match self.receiver.is_throttled() || self.receiver.is_paused() {
+                true => self.sender.pause(),
+                false => self.sender.resume(),
+            }
         }
         result
     }
@@ -245,6 +275,42 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [self.sender.poll_timeout(), self.receiver.poll_timeout()];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Changes the limits: small before a peer has said who it is, larger after.
+    ///
+    /// The limits of a frame or message hold from the next frame on, those of rates anew. What is
+    /// queued already stays. (Those of the handshake are over.)
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # let now = Instant::from_nanos(0);
+    /// let strict = Limits::new().with_max_message_size(1024);
+    /// let config = Config::new().with_limits(strict);
+    /// let mut conn = Connection::server(&config, Negotiated::new(), now);
+    /// // ... the first message had a token in it, so:
+    /// conn.set_limits(&Limits::new());
+    /// ```
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.max_memory = limits.max_memory();
+        self.receiver.set_limits(limits);
+        self.sender.set_limits(limits);
+    }
+
+    /// Tells somebody what happens from now on; see [`Observer`].
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.receiver.set_observer(Arc::clone(&observer));
+        self.sender.set_observer(observer);
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.receiver.received()
+    }
+
+    /// Bytes that the connection holds: of the message being assembled, and of output that waits.
+    pub fn held(&self) -> usize {
+        self.receiver.held() + self.sender.queued()
     }
 
     /// Takes no messages for a while: [`receive`](Self::receive) answers pings and stops in front

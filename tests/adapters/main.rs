@@ -20,6 +20,7 @@ mod deadlines;
 mod fire;
 mod halves;
 mod opening;
+mod rates;
 mod support;
 mod talking;
 mod virtual_time;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use sockeye::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use sockeye::{
-    CloseCode, Closed, Config, Event, Kind, Message, Payload, ReadIo, Rtt, Sender, SocketError,
-    State, Timeouts, WriteIo, blocking, futures, mask,
+    CloseCode, Closed, Config, Event, Kind, Limits, Message, Payload, ReadIo, Received, Rtt,
+    Sender, SocketError, State, Timeouts, WriteIo, blocking, futures, mask,
 };
 
 /// Long enough for anything but a hang.
@@ -58,6 +58,8 @@ pub(crate) trait Ws: Sized + 'static {
     fn closed(&self) -> Option<Closed>;
     fn state(&self) -> State;
     fn queued(&self) -> usize;
+    fn set_limits(&mut self, limits: &Limits);
+    fn received(&self) -> Received;
     fn subprotocol(&self) -> Option<&str>;
 }
 
@@ -111,6 +113,12 @@ impl<I: ReadIo + WriteIo + 'static> Ws for sockeye::WebSocket<I> {
     }
     fn queued(&self) -> usize {
         self.queued()
+    }
+    fn set_limits(&mut self, limits: &Limits) {
+        self.set_limits(limits);
+    }
+    fn received(&self) -> Received {
+        self.received()
     }
     fn subprotocol(&self) -> Option<&str> {
         self.negotiated().subprotocol()
@@ -167,6 +175,12 @@ impl Ws for blocking::WebSocket<TcpStream> {
     }
     fn queued(&self) -> usize {
         self.queued()
+    }
+    fn set_limits(&mut self, limits: &Limits) {
+        self.set_limits(limits);
+    }
+    fn received(&self) -> Received {
+        self.received()
     }
     fn subprotocol(&self) -> Option<&str> {
         self.negotiated().subprotocol()

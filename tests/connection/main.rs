@@ -10,6 +10,7 @@
 )]
 
 mod autobahn;
+mod budgets;
 mod close;
 mod deflate;
 mod deflate_cuts;

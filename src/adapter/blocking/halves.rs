@@ -8,7 +8,10 @@ use super::stream::{BlockingIo, Stream};
 use super::{WebSocket, block_on};
 use crate::adapter::driver::poll_item;
 use crate::adapter::{SocketError, split};
-use crate::{CloseCode, CloseFrame, Closed, Event, Kind, Message, Payload, Rtt, State, Unsent};
+use crate::{
+    CloseCode, CloseFrame, Closed, Event, Kind, Limits, Message, Payload, Received, Rtt, State,
+    Unsent,
+};
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
 
@@ -71,6 +74,16 @@ impl<S: Stream> ReceiveHalf<S> {
         handle: impl FnOnce(Event<'_>) -> T,
     ) -> Result<Option<T>, SocketError> {
         block_on(self.0.recv_with(handle))
+    }
+
+    /// As [`sockeye::ReceiveHalf::received`](crate::ReceiveHalf::received).
+    pub fn received(&self) -> Received {
+        self.0.received()
+    }
+
+    /// As [`sockeye::ReceiveHalf::set_limits`](crate::ReceiveHalf::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.0.set_limits(limits);
     }
 
     /// How the connection ended, once it has.

@@ -46,7 +46,7 @@ use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
     CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
-    Message, Negotiated, Payload, Rtt, Sender, State, Unsent,
+    Limits, Message, Negotiated, Payload, Received, Rtt, Sender, State, Unsent,
 };
 
 #[cfg(feature = "deflate")]
@@ -374,6 +374,16 @@ impl<S: Stream> WebSocket<S> {
     /// As there.
     pub fn flush(&mut self) -> Result<(), SocketError> {
         block_on(self.0.flush())
+    }
+
+    /// As [`sockeye::WebSocket::received`](crate::WebSocket::received).
+    pub fn received(&self) -> Received {
+        self.0.received()
+    }
+
+    /// As [`sockeye::WebSocket::set_limits`](crate::WebSocket::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.0.set_limits(limits);
     }
 
     /// As [`sockeye::WebSocket::shrink`](crate::WebSocket::shrink).

@@ -86,7 +86,8 @@ impl Sender {
     /// and one message.
     fn check_room(&self) -> Result<(), SendError> {
         let queued = self.queue.data_len();
-        if queued > 0 && queued >= self.max_queued {
+        let is_full = queued > 0 && queued >= self.max_queued;
+        if is_full || queued + self.held_elsewhere >= self.max_memory {
             return Err(SendError::Full);
         }
         Ok(())

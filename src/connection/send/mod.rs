@@ -7,6 +7,7 @@ mod deflate;
 mod prepared;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
@@ -20,11 +21,12 @@ pub use deflate::Compress;
 pub use prepared::Prepared;
 
 use super::event::Event;
+use super::observer::{Observed, Observer};
 use super::state::{Closed, Closing, Initiator, State, Transport};
 use super::timers::{Progress, Rtt, Timer, Timers};
 use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
-use crate::config::{Config, Timeouts};
+use crate::config::{Config, Limits, Timeouts};
 use crate::error::{Error, SendError, Timeout};
 use crate::frame::OpCode;
 use crate::mask::Mask;
@@ -50,9 +52,15 @@ pub struct Sender {
     #[cfg(feature = "deflate")]
     deflation: Option<deflate::Deflation>,
     closing: Closing,
+    observed: Observed,
+    /// The observer knows that the connection is over.
+    told_closed: bool,
     /// The deadlines of an open connection, if there are any.
     timers: Option<Box<Timers>>,
     max_queued: usize,
+    /// What may be held in all, and what the other half holds of it.
+    max_memory: usize,
+    held_elsewhere: usize,
     close_timeout: Option<Duration>,
 }
 
@@ -62,6 +70,8 @@ impl Sender {
         let timers = Timers::are_wanted(timeouts).then(|| Box::new(Timers::new(timeouts, now)));
         Self {
             timers,
+            observed: Observed::default(),
+            told_closed: false,
             keys,
             queue: Queue::default(),
             outgoing: None,
@@ -69,8 +79,38 @@ impl Sender {
             deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
+            max_memory: config.limits().max_memory().unwrap_or(usize::MAX),
+            held_elsewhere: 0,
             close_timeout: config.timeouts().close(),
         }
+    }
+
+    /// Tells somebody what is sent, and how it ends; see
+    /// [`Connection::set_observer`](super::Connection::set_observer).
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.observed = Observed(Some(observer));
+    }
+
+    /// Tells the observer, once, if the connection is over.
+    fn tell_closed(&mut self) {
+        if self.observed.0.is_some() && !self.told_closed {
+            if let Some(closed) = self.closed() {
+                self.told_closed = true;
+                self.observed.tell(|observer| observer.closed(&closed));
+            }
+        }
+    }
+
+    /// Changes what may be queued; see
+    /// [`Connection::set_limits`](super::Connection::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.max_queued = limits.max_queued();
+        self.max_memory = limits.max_memory().unwrap_or(usize::MAX);
+    }
+
+    /// How much of what may be held in all the other half holds.
+    pub(super) fn set_held_elsewhere(&mut self, held: usize) {
+        self.held_elsewhere = held;
     }
 
     /// Queues a ping; see [`Connection::ping`](super::Connection::ping).
@@ -232,7 +272,9 @@ impl Sender {
             Event::Close(frame) => self.respond_close(now, frame),
             Event::Pong(payload) => {
                 if let Some(timers) = &mut self.timers {
-                    timers.note_pong(now, payload);
+                    if let Some(rtt) = timers.note_pong(now, payload) {
+                        self.observed.tell(|observer| observer.measured(rtt));
+                    }
                 }
             }
             Event::Text(_) | Event::Binary(_) | Event::Fragment(_) => self.note_message(),
@@ -275,6 +317,7 @@ impl Sender {
         }
         self.begin_closing(Initiator::Local, Some(now));
         self.closing.error = Some(error);
+        self.observed.tell(|observer| observer.failed(error));
         self.abandon_message();
         match error.close_code() {
             None => self.end(),
@@ -295,6 +338,7 @@ impl Sender {
         if self.closing.received.is_none() && self.closing.error.is_none() {
             self.begin_closing(Initiator::Peer, None);
             self.closing.error = Some(Error::Eof);
+            self.observed.tell(|observer| observer.failed(Error::Eof));
         }
         if self.closing.error.is_some() || self.queue.close_sent() {
             self.end();
@@ -317,6 +361,7 @@ impl Sender {
         self.closing.end();
         self.abandon_message();
         self.queue.clear();
+        self.tell_closed();
     }
 
     /// No message is sent any more, so the compressor goes as well.
@@ -425,6 +470,7 @@ impl Sender {
         }
         let error = Error::Timeout(Timeout::Close);
         self.closing.error = Some(error);
+        self.observed.tell(|observer| observer.failed(error));
         self.end();
         Err(error)
     }
@@ -433,6 +479,8 @@ impl Sender {
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
         if self.queue.is_empty() {
+            // What was queued when the transport ended has gone.
+            self.tell_closed();
             None
         } else {
             Some(Transmit(&mut self.queue))
