@@ -45,8 +45,8 @@ pub use config::{Config, Delivery, Limits, Role, Timeouts};
 #[cfg(feature = "deflate")]
 pub use config::{Deflate, DeflateParams, Memory};
 pub use connection::{
-    Closed, Connection, Event, Fragment, Initiator, Receiver, Rtt, Sender, State, Transmit,
-    Transport,
+    Closed, Connection, Event, Fragment, Initiator, Priority, Receiver, Rtt, SendOptions, Sender,
+    State, Transmit, Transport,
 };
 #[cfg(feature = "deflate")]
 pub use connection::{Compress, Prepared};

@@ -26,12 +26,12 @@ use crate::time::Instant;
 
 pub use event::{Event, Fragment};
 pub use recv::Receiver;
-pub use send::Sender;
 #[cfg(feature = "deflate")]
 pub use send::{Compress, Prepared};
+pub use send::{SendOptions, Sender};
 pub use state::{Closed, Initiator, State, Transport};
 pub use timers::Rtt;
-pub use transmit::Transmit;
+pub use transmit::{Priority, Transmit};
 
 /// A WebSocket connection without I/O: bytes and time go in; events, bytes and a deadline come out.
 ///
@@ -282,7 +282,8 @@ impl Connection {
         self.sender.resume();
     }
 
-    /// Queues a message as one frame.
+    /// Queues a message: as one frame, or as several if it is larger than
+    /// [`Config::max_fragment`](crate::Config::max_fragment).
     ///
     /// A payload of at least 4 KiB that is owned (`Vec`, `Bytes`, a received message) is not
     /// copied: a server queues it as it is, a client masks it in place unless somebody shares
@@ -326,10 +327,17 @@ impl Connection {
         self.sender.has_room()
     }
 
+    /// Whether a message of this class would be queued and not be refused as [`SendError::Full`].
+    pub fn has_room_for(&self, priority: Priority) -> bool {
+        self.sender.has_room_for(priority)
+    }
+
     /// Queues a fragment of a message; `fin` is set on its last, which may be empty.
     ///
     /// A message can thus be sent before all of it is there, and larger than memory (RFC 6455
-    /// section 5.4). Control frames may go between its fragments, other messages may not.
+    /// section 5.4). Control frames may go between its fragments, other messages may not: so while
+    /// it is not known to end it begins to leave only when nothing else waits. It is of
+    /// [`Priority::Normal`].
     /// Fragments of text may split code points.
     ///
     /// ```
@@ -354,11 +362,16 @@ impl Connection {
         self.sender.send_fragment(kind, payload, fin)
     }
 
-    /// As [`send`](Self::send), choosing whether the message is compressed.
+    /// As [`send`](Self::send), choosing the class of the message and whether it is compressed.
+    ///
+    /// Only what a message does not overtake counts for [`SendError::Full`]: one that is urgent has
+    /// room while a backlog of [`Priority::Bulk`] waits.
     ///
     /// ```
     /// # use sockeye::*;
     /// # let mut conn = Connection::server(&Config::new(), Negotiated::new(), Instant::from_nanos(0));
+    /// conn.send_with("stop", Priority::Urgent)?;
+    /// # #[cfg(feature = "deflate")]
     /// conn.send_with("a secret next to what somebody else chose", Compress::Never)?;
     /// # Ok::<(), SendError>(())
     /// ```
@@ -366,13 +379,12 @@ impl Connection {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    #[cfg(feature = "deflate")]
     pub fn send_with<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
-        compress: Compress,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SendError> {
-        self.sender.send_with(message, compress)
+        self.sender.send_with(message, options)
     }
 
     /// As [`send_fragment`](Self::send_fragment); the choice at the first fragment is that of the
@@ -400,6 +412,21 @@ impl Connection {
     #[cfg(feature = "deflate")]
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         self.sender.send_prepared(message)
+    }
+
+    /// As [`send_prepared`](Self::send_prepared), choosing the class of the message and whether it
+    /// is compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_prepared_with(
+        &mut self,
+        message: &Prepared,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SendError> {
+        self.sender.send_prepared_with(message, options)
     }
 
     /// Gives back the codecs that [`Memory::Retained`](crate::Memory::Retained) keeps, now and not

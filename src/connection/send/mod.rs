@@ -3,6 +3,7 @@
 mod data;
 #[cfg(feature = "deflate")]
 mod deflate;
+mod options;
 #[cfg(feature = "deflate")]
 mod prepared;
 
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use data::{Outgoing, frame_header};
 #[cfg(feature = "deflate")]
 pub use deflate::Compress;
+pub use options::SendOptions;
 #[cfg(feature = "deflate")]
 pub use prepared::Prepared;
 
@@ -53,6 +55,7 @@ pub struct Sender {
     /// The deadlines of an open connection, if there are any.
     timers: Option<Box<Timers>>,
     max_queued: usize,
+    max_fragment: usize,
     close_timeout: Option<Duration>,
 }
 
@@ -69,6 +72,7 @@ impl Sender {
             deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
+            max_fragment: config.max_fragment().unwrap_or(usize::MAX),
             close_timeout: config.timeouts().close(),
         }
     }
