@@ -9,6 +9,7 @@ mod transmit;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -521,6 +522,41 @@ impl Connection {
     /// How many bytes wait for the transport, control frames included.
     pub fn queued(&self) -> usize {
         self.sender.queued()
+    }
+
+    /// How long data has been waiting for the transport, or `None` if there is none.
+    ///
+    /// It is what the calls with a time have seen, since sending takes none: counted from the first
+    /// call of this or of [`handle_timeout`](Self::handle_timeout) that found the data waiting.
+    /// After as many bytes were sent as waited then it is counted anew. So some of what waits has
+    /// been waiting for that long at least; to see how a connection does, ask at intervals and
+    /// take the largest answer. With a
+    /// [deadline for writing](crate::Timeouts::with_write) the first such call is at once.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use sockeye::*;
+    /// # let now = Instant::from_millis(1);
+    /// let mut conn = Connection::server(&Config::new(), Negotiated::new(), now);
+    /// conn.send("to a peer that does not read")?;
+    /// assert_eq!(conn.queued_age(now), Some(Duration::ZERO));
+    /// let later = now + Duration::from_secs(3);
+    /// assert_eq!(conn.queued_age(later), Some(Duration::from_secs(3)));
+    /// # Ok::<(), SendError>(())
+    /// ```
+    pub fn queued_age(&mut self, now: Instant) -> Option<Duration> {
+        self.sender.queued_age(now)
+    }
+
+    /// Whether the queue has drained after it was full: true once, when what waits fell to
+    /// [`Limits::low_water`](crate::Limits::low_water) after it had reached
+    /// [`Limits::max_queued`](crate::Limits::max_queued).
+    ///
+    /// Ask after something was transmitted, and wake whoever was refused. If several classes are in
+    /// use it is true for each that was full. What a failure or [`abort`](Self::abort) drops has
+    /// drained, too.
+    pub fn poll_drained(&mut self) -> bool {
+        self.sender.poll_drained()
     }
 
     /// How far the connection is.

@@ -21,6 +21,7 @@ mod misuse;
 mod output;
 mod pair;
 mod pause;
+mod priorities;
 mod reference;
 mod rfc_examples;
 mod text;

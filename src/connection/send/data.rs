@@ -105,26 +105,6 @@ impl Sender {
         self.check_room(priority)
     }
 
-    /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit
-    /// and one message. What a message overtakes does not keep it out.
-    fn check_room(&self, priority: Priority) -> Result<(), SendError> {
-        let queued = self.queue.data_ahead(priority);
-        if queued > 0 && queued >= self.max_queued {
-            return Err(SendError::Full);
-        }
-        Ok(())
-    }
-
-    /// Whether a message would be queued and not be refused as [`SendError::Full`].
-    pub fn has_room(&self) -> bool {
-        self.has_room_for(Priority::Normal)
-    }
-
-    /// Whether a message of this class would be queued and not be refused as [`SendError::Full`].
-    pub fn has_room_for(&self, priority: Priority) -> bool {
-        self.check_room(priority).is_ok()
-    }
-
     /// Queues a fragment; see [`Connection::send_fragment`](crate::Connection::send_fragment).
     ///
     /// # Errors
@@ -201,6 +181,7 @@ impl Sender {
         } else {
             self.push_pieces(outline, payload);
         }
+        self.note_room();
     }
 
     #[inline]

@@ -6,6 +6,7 @@ mod deflate;
 mod options;
 #[cfg(feature = "deflate")]
 mod prepared;
+mod room;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,6 +21,7 @@ pub use deflate::Compress;
 pub use options::SendOptions;
 #[cfg(feature = "deflate")]
 pub use prepared::Prepared;
+use room::Full;
 
 use super::event::Event;
 use super::state::{Closed, Closing, Initiator, State, Transport};
@@ -55,6 +57,9 @@ pub struct Sender {
     /// The deadlines of an open connection, if there are any.
     timers: Option<Box<Timers>>,
     max_queued: usize,
+    low_water: usize,
+    /// The classes that had no room since they last had drained.
+    full: Full,
     max_fragment: usize,
     close_timeout: Option<Duration>,
 }
@@ -72,6 +77,8 @@ impl Sender {
             deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
+            low_water: config.limits().low_water(),
+            full: Full::default(),
             max_fragment: config.max_fragment().unwrap_or(usize::MAX),
             close_timeout: config.timeouts().close(),
         }
@@ -123,9 +130,7 @@ impl Sender {
     /// As [`Connection::ping`](super::Connection::ping).
     pub fn probe(&mut self) -> Result<(), SendError> {
         self.check_control(&[])?;
-        let timers = self
-            .timers
-            .get_or_insert_with(|| Box::new(Timers::new(&Timeouts::new(), Instant::AT_ONCE)));
+        let timers = self.timers();
         let Some(payload) = timers.next_ping() else {
             return Ok(());
         };
@@ -133,6 +138,12 @@ impl Sender {
         let frame = ControlFrame::new(OpCode::Ping, self.next_key(), &payload);
         self.queue.push_probe(frame.as_bytes());
         Ok(())
+    }
+
+    /// For those who ask for what only deadlines would need otherwise.
+    fn timers(&mut self) -> &mut Timers {
+        self.timers
+            .get_or_insert_with(|| Box::new(Timers::new(&Timeouts::new(), Instant::AT_ONCE)))
     }
 
     /// The round trips so far; see [`Connection::rtt`](super::Connection::rtt).
@@ -380,6 +391,9 @@ impl Sender {
         {
             return self.end_closing();
         }
+        if self.timers.is_some() {
+            let _age = self.queued_age(now);
+        }
         loop {
             let progress = self.progress();
             let Some(timers) = &mut self.timers else {
@@ -452,6 +466,13 @@ impl Sender {
     /// How many bytes wait for the transport, control frames included.
     pub fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How long data has been waiting; see
+    /// [`Connection::queued_age`](super::Connection::queued_age).
+    pub fn queued_age(&mut self, now: Instant) -> Option<Duration> {
+        let (transmitted, waiting) = (self.queue.transmitted(), self.queue.data_len());
+        self.timers().queued_age(now, transmitted, waiting)
     }
 
     /// How far the connection is.

@@ -30,6 +30,9 @@ impl Ends {
 }
 
 /// Data frames on their way out, oldest first.
+///
+/// INVARIANT: a segment that begins inside a message ends with it, or inside it. So the end of a
+/// segment that has another message in it is not far.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Some hold many small frames, some are the payload of one large frame.
@@ -64,6 +67,14 @@ impl Lane {
     /// All that waits so far is before the end of a compressed message.
     pub(super) fn note_compressed(&mut self) {
         self.compressed = self.len;
+    }
+
+    /// Ends the segment with the message that ended, if that began in another one; `at` is what was
+    /// ended before all that waits.
+    pub(super) fn end_message(&mut self, at: Ends) {
+        if self.segments.back().map_or(at, |last| last.ends) == Ends::Frame {
+            self.close_tail(Ends::Message);
+        }
     }
 
     /// Queues a frame in one piece: `write` appends it to the buffer that it is given.
@@ -163,33 +174,43 @@ impl Lane {
     fn isolate(&mut self, count: usize) {
         let front = self.front();
         if count < front.len() {
-            let mut frames = Frames::new(front);
-            if let Some((end, fin)) = frames.find(|(end, _)| *end >= count) {
-                self.split_front(end, Ends::message_if(fin));
+            let end = Frames::new(front).find(|(end, _)| *end >= count);
+            if let Some((end, fin)) = end {
+                self.split(0, end, Ends::message_if(fin));
             }
         }
     }
 
-    /// Lets a segment end where the message does whose frames are next.
-    pub(super) fn isolate_message(&mut self, last: Ends) {
-        if self.segments.is_empty() {
-            self.close_tail(last);
-        }
-        if let Some((end, _)) = Frames::new(self.front()).find(|(_, fin)| *fin) {
-            self.split_front(end, Ends::Message);
+    /// Lets a segment end where the message does that has begun to leave; `at` is what was ended
+    /// last.
+    pub(super) fn isolate_message(&mut self, mut at: Ends, last: Ends) {
+        self.close_tail(last);
+        let mut index = 0;
+        while let Some(segment) = self.segments.get(index) {
+            if at != Ends::Nothing {
+                let end = Frames::new(&segment.bytes).find(|(_, fin)| *fin);
+                if let Some((end, _)) = end {
+                    return self.split(index, end, Ends::Message);
+                }
+            }
+            at = segment.ends;
+            if at == Ends::Message {
+                return;
+            }
+            index += 1;
         }
     }
 
-    fn split_front(&mut self, end: usize, ends: Ends) {
-        let Some(front) = self.segments.front_mut() else {
+    fn split(&mut self, index: usize, end: usize, ends: Ends) {
+        let Some(segment) = self.segments.get_mut(index) else {
             return;
         };
-        if end < front.bytes.len() {
+        if end < segment.bytes.len() {
             let rest = Segment {
-                bytes: front.bytes.split_off(end),
-                ends: mem::replace(&mut front.ends, ends),
+                bytes: segment.bytes.split_off(end),
+                ends: mem::replace(&mut segment.ends, ends),
             };
-            self.segments.insert(1, rest);
+            self.segments.insert(index + 1, rest);
         }
     }
 }

@@ -40,8 +40,7 @@ pub(super) struct Queue {
     /// Those of other classes, from the first one until nothing waits.
     others: Option<Box<Others>>,
     /// What the last byte of data that was sent ended. INVARIANT: if nothing, the rest of the frame
-    /// is in front of its lane, and ends where a segment does; if a frame, so does the message, as
-    /// far as it was queued.
+    /// is in front of its lane, and ends where a segment does.
     at: Ends,
     /// The last frame in `normal` does not end its message.
     is_open: bool,
@@ -157,19 +156,25 @@ impl Queue {
         if place.compressed {
             lane.note_compressed();
         }
+        if place.fin && !place.first {
+            lane.end_message(self.at);
+        }
         if place.priority == Priority::Normal {
             self.is_open = !place.fin;
-            if place.fin && !place.first && self.at == Ends::Frame {
-                // The message has begun to leave: what comes behind it must not go with it.
-                self.normal.close_tail(Ends::Message);
-            }
         }
     }
 
     /// Makes the lanes, and looks after whose turn it is.
     fn before_push(&mut self, place: Place) {
+        let (at, is_open) = (self.at, self.is_open);
         let others = self.others.get_or_insert_default();
-        others.schedule.note_queued(place.priority);
+        if let Some(lower) = others.schedule.interrupt(place.priority) {
+            if at != Ends::Message {
+                let last = last(lower, is_open);
+                let lane = others.lane_mut(&mut self.normal, lower);
+                lane.isolate_message(at, last);
+            }
+        }
         if place.priority == Priority::Normal {
             if place.first && !place.fin {
                 // It may have to wait for others, and what is before it not.
@@ -282,9 +287,8 @@ impl Queue {
         }
     }
 
-    /// What the last frame of a class ends.
     fn last(&self, class: Priority) -> Ends {
-        Ends::message_if(class != Priority::Normal || !self.is_open)
+        last(class, self.is_open)
     }
 
     /// Calls `visit` with each waiting piece in the order of sending, until it returns false.
@@ -364,7 +368,7 @@ impl Queue {
         let len = self.front().len();
         self.note_turn(class, len, len);
         let (bytes, ends) = self.lane_mut(class).take_front(last);
-        self.reach(class, ends);
+        self.at = ends;
         bytes
     }
 
@@ -376,7 +380,7 @@ impl Queue {
             self.note_turn(class, len, max.min(len));
         }
         let (count, ends) = self.lane_mut(class).advance(max, at, last);
-        self.reach(class, ends);
+        self.at = ends;
         count
     }
 
@@ -392,19 +396,6 @@ impl Queue {
         if let Some(others) = &mut self.others {
             let waiting = others.waiting(&self.normal);
             others.schedule.note(class, len, count, &waiting);
-        }
-    }
-
-    /// Data was sent up to something that ends.
-    fn reach(&mut self, class: Priority, ends: Ends) {
-        self.at = ends;
-        if ends == Ends::Frame {
-            let last = self.last(class);
-            let len = self.lane_mut(class).front().len();
-            if let Some(others) = &mut self.others {
-                others.schedule.go_on(len);
-            }
-            self.lane_mut(class).isolate_message(last);
         }
     }
 
@@ -440,6 +431,11 @@ impl Queue {
             };
         }
     }
+}
+
+/// What the last frame of a class ends: only of [`Priority::Normal`] a message may go on.
+fn last(class: Priority, is_open: bool) -> Ends {
+    Ends::message_if(class != Priority::Normal || !is_open)
 }
 
 impl Others {

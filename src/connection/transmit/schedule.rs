@@ -129,7 +129,9 @@ impl Schedule {
         waiting: &ByClass<usize>,
     ) {
         self.current = class;
-        self.go_on(segment);
+        if self.left == 0 {
+            self.left = segment;
+        }
         self.left = self.left.saturating_sub(count);
         *self.passed.of_mut(class) = 0;
         for lower in Priority::ALL.into_iter().filter(|lower| *lower > class) {
@@ -142,18 +144,13 @@ impl Schedule {
         }
     }
 
-    /// The next segment, of so many bytes, belongs to the turn.
-    pub(super) fn go_on(&mut self, segment: usize) {
-        if self.left == 0 {
-            self.left = segment;
-        }
-    }
-
-    /// A message was queued, which ends the turn of a lower class.
-    pub(super) fn note_queued(&mut self, class: Priority) {
-        if class < self.current {
+    /// A message of this class is queued. Returns the lower class whose turn that ends.
+    pub(super) fn interrupt(&mut self, class: Priority) -> Option<Priority> {
+        let current = self.current;
+        (class < current).then(|| {
             self.left = 0;
-        }
+            current
+        })
     }
 
     /// A message begins at `at` whose fragments still come, or ends.
