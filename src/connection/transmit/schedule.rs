@@ -103,7 +103,7 @@ pub(super) struct Schedule {
 impl Schedule {
     /// Whose bytes are next, if `at` is what the last byte ended.
     pub(super) fn next(&self, at: Ends, waiting: &ByClass<usize>) -> Priority {
-        // 6455-5.4-06: a message that has begun is finished first.
+        // 6455-5.4-07: a message that has begun is finished first.
         if at != Ends::Message || self.left > 0 {
             return self.current;
         }
