@@ -13,6 +13,7 @@ mod transmit;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -33,12 +34,12 @@ pub use event::{Event, Fragment};
 pub use log::Log;
 pub use observer::Observer;
 pub use recv::{Received, Receiver};
-pub use send::Sender;
 #[cfg(feature = "deflate")]
 pub use send::{Compress, Prepared};
+pub use send::{SendOptions, Sender, Sent};
 pub use state::{Closed, Initiator, State, Transport};
 pub use timers::Rtt;
-pub use transmit::Transmit;
+pub use transmit::{Priority, Transmit};
 
 /// A WebSocket connection without I/O: bytes and time go in; events, bytes and a deadline come out.
 ///
@@ -337,6 +338,11 @@ impl Connection {
         self.receiver.received()
     }
 
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        self.sender.sent()
+    }
+
     /// Bytes that the connection holds: of the message being assembled, and of output that waits.
     pub fn held(&self) -> usize {
         self.receiver.held() + self.sender.queued()
@@ -377,7 +383,8 @@ impl Connection {
         self.sender.resume();
     }
 
-    /// Queues a message as one frame.
+    /// Queues a message: as one frame, or as several if it is larger than
+    /// [`Config::max_fragment`](crate::Config::max_fragment).
     ///
     /// A payload of at least 4 KiB that is owned (`Vec`, `Bytes`, a received message) is not
     /// copied: a server queues it as it is, a client masks it in place unless somebody shares
@@ -421,10 +428,17 @@ impl Connection {
         self.sender.has_room()
     }
 
+    /// Whether a message of this class would be queued and not be refused as [`SendError::Full`].
+    pub fn has_room_for(&self, priority: Priority) -> bool {
+        self.sender.has_room_for(priority)
+    }
+
     /// Queues a fragment of a message; `fin` is set on its last, which may be empty.
     ///
     /// A message can thus be sent before all of it is there, and larger than memory (RFC 6455
-    /// section 5.4). Control frames may go between its fragments, other messages may not.
+    /// section 5.4). Control frames may go between its fragments, other messages may not: so while
+    /// it is not known to end it begins to leave only when nothing else waits. It is of
+    /// [`Priority::Normal`].
     /// Fragments of text may split code points.
     ///
     /// ```
@@ -449,11 +463,16 @@ impl Connection {
         self.sender.send_fragment(kind, payload, fin)
     }
 
-    /// As [`send`](Self::send), choosing whether the message is compressed.
+    /// As [`send`](Self::send), choosing the class of the message and whether it is compressed.
+    ///
+    /// Only what a message does not overtake counts for [`SendError::Full`]: one that is urgent has
+    /// room while a backlog of [`Priority::Bulk`] waits.
     ///
     /// ```
     /// # use sockeye::*;
     /// # let mut conn = Connection::server(&Config::new(), Negotiated::new(), Instant::from_nanos(0));
+    /// conn.send_with("stop", Priority::Urgent)?;
+    /// # #[cfg(feature = "deflate")]
     /// conn.send_with("a secret next to what somebody else chose", Compress::Never)?;
     /// # Ok::<(), SendError>(())
     /// ```
@@ -461,13 +480,12 @@ impl Connection {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    #[cfg(feature = "deflate")]
     pub fn send_with<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
-        compress: Compress,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SendError> {
-        self.sender.send_with(message, compress)
+        self.sender.send_with(message, options)
     }
 
     /// As [`send_fragment`](Self::send_fragment); the choice at the first fragment is that of the
@@ -495,6 +513,21 @@ impl Connection {
     #[cfg(feature = "deflate")]
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         self.sender.send_prepared(message)
+    }
+
+    /// As [`send_prepared`](Self::send_prepared), choosing the class of the message and whether it
+    /// is compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_prepared_with(
+        &mut self,
+        message: &Prepared,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SendError> {
+        self.sender.send_prepared_with(message, options)
     }
 
     /// Gives back the codecs that [`Memory::Retained`](crate::Memory::Retained) keeps, now and not
@@ -590,6 +623,41 @@ impl Connection {
     /// How many bytes wait for the transport, control frames included.
     pub fn queued(&self) -> usize {
         self.sender.queued()
+    }
+
+    /// How long data has been waiting for the transport, or `None` if there is none.
+    ///
+    /// It is what the calls with a time have seen, since sending takes none: counted from the first
+    /// call of this or of [`handle_timeout`](Self::handle_timeout) that found the data waiting.
+    /// After as many bytes were sent as waited then it is counted anew. So some of what waits has
+    /// been waiting for that long at least; to see how a connection does, ask at intervals and
+    /// take the largest answer. With a
+    /// [deadline for writing](crate::Timeouts::with_write) the first such call is at once.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use sockeye::*;
+    /// # let now = Instant::from_millis(1);
+    /// let mut conn = Connection::server(&Config::new(), Negotiated::new(), now);
+    /// conn.send("to a peer that does not read")?;
+    /// assert_eq!(conn.queued_age(now), Some(Duration::ZERO));
+    /// let later = now + Duration::from_secs(3);
+    /// assert_eq!(conn.queued_age(later), Some(Duration::from_secs(3)));
+    /// # Ok::<(), SendError>(())
+    /// ```
+    pub fn queued_age(&mut self, now: Instant) -> Option<Duration> {
+        self.sender.queued_age(now)
+    }
+
+    /// Whether the queue has drained after it was full: true once, when what waits fell to
+    /// [`Limits::low_water`](crate::Limits::low_water) after it had reached
+    /// [`Limits::max_queued`](crate::Limits::max_queued).
+    ///
+    /// Ask after something was transmitted, and wake whoever was refused. If several classes are in
+    /// use it is true for each that was full. What a failure or [`abort`](Self::abort) drops has
+    /// drained, too.
+    pub fn poll_drained(&mut self) -> bool {
+        self.sender.poll_drained()
     }
 
     /// How far the connection is.
