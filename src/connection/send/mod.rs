@@ -57,10 +57,11 @@ pub struct Sender {
     /// The deadlines of an open connection, if there are any.
     timers: Option<Box<Timers>>,
     max_queued: usize,
-    low_water: usize,
+    /// Of 32 bits, like the next: that keeps the connection small.
+    low_water: u32,
     /// The classes that had no room since they last had drained.
     full: Full,
-    max_fragment: usize,
+    max_fragment: u32,
     close_timeout: Option<Duration>,
 }
 
@@ -77,9 +78,12 @@ impl Sender {
             deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
-            low_water: config.limits().low_water(),
+            low_water: config.limits().low_water().try_into().unwrap_or(u32::MAX),
             full: Full::default(),
-            max_fragment: config.max_fragment().unwrap_or(usize::MAX),
+            max_fragment: config
+                .max_fragment()
+                .and_then(|bytes| bytes.try_into().ok())
+                .unwrap_or(u32::MAX),
             close_timeout: config.timeouts().close(),
         }
     }
