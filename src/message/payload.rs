@@ -95,7 +95,7 @@ impl<'a> Payload<'a> {
                 let bytes = bytes.try_into_mut();
                 bytes.map_or_else(Repr::Shared, Repr::Unique)
             }
-            repr => repr,
+            repr @ (Repr::Borrowed(_) | Repr::Lent(_) | Repr::Shared(_) | Repr::Unique(_)) => repr,
         })
     }
 
