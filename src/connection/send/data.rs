@@ -202,7 +202,7 @@ impl Sender {
     #[inline]
     pub(super) fn push_data(&mut self, outline: Outline, payload: Payload<'_>, len: usize) {
         self.note_sent(&outline, len, payload.len());
-        if payload.len() <= self.max_fragment {
+        if payload.len() <= self.max_fragment as usize {
             self.push_one(outline, payload);
         } else {
             self.push_pieces(outline, payload);
@@ -254,7 +254,7 @@ impl Sender {
         let fin = outline.fin;
         let mut rest = payload.into_pieces(self.keys.is_none());
         while !rest.is_empty() {
-            let piece = rest.next(self.max_fragment);
+            let piece = rest.next(self.max_fragment as usize);
             outline.fin = fin && rest.is_empty();
             self.push_one(outline, piece);
             outline.opcode = OpCode::Continuation;

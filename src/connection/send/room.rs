@@ -24,7 +24,7 @@ impl Sender {
     pub fn poll_drained(&mut self) -> bool {
         let before = self.full;
         for class in Priority::ALL {
-            if self.queue.data_ahead(class) <= self.low_water {
+            if self.queue.data_ahead(class) <= self.low_water as usize {
                 self.full.remove(class);
             }
         }
