@@ -11,10 +11,10 @@ use super::io::{ReadIo, WriteIo};
 use super::signals::{Side, Signals};
 #[cfg(feature = "deflate")]
 use super::websocket::with_room;
-use super::websocket::{queue, queue_fragment};
+use super::websocket::{queue, queue_fragment, queue_with};
 use crate::{
-    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Limits, Message, Payload, Received, Rtt,
-    Sender, State, Unsent,
+    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Limits, Message, Observer, Payload,
+    Received, Rtt, SendOptions, Sender, Sent, State, Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -106,6 +106,11 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
         self.inlet.receiver.received()
     }
 
+    /// Tells somebody what is received from now on; see [`Observer`].
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.inlet.receiver.set_observer(observer);
+    }
+
     /// Changes the limits of what is received; see
     /// [`WebSocket::set_limits`](super::WebSocket::set_limits).
     pub fn set_limits(&mut self, limits: &Limits) {
@@ -157,25 +162,34 @@ impl<W: WriteIo> SendHalf<W> {
         self.queue(|sender| queue(sender, &mut message)).await
     }
 
-    /// As [`send`](Self::send), choosing whether the message is compressed.
+    /// As [`send`](Self::send), in a class, compressed or not.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    #[cfg(feature = "deflate")]
     pub async fn send_with<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
-        compress: Compress,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SocketError> {
-        let mut message = Some(message.into());
-        self.queue(|sender| {
-            with_room(sender, &mut message, |sender, message| {
-                sender.send_with(message, compress)
-            })
-        })
-        .await?;
+        self.feed_with(message, options).await?;
         self.flush().await
+    }
+
+    /// As [`feed`](Self::feed), in a class, compressed or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SocketError> {
+        let options = options.into();
+        let mut message = Some(message.into());
+        self.queue(|sender| queue_with(sender, &mut message, options))
+            .await
     }
 
     /// As [`send`](Self::send), for a message that is shared with other connections.
@@ -323,6 +337,16 @@ impl<W: WriteIo> SendHalf<W> {
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.output().sender().closed()
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        self.output().sender().sent()
+    }
+
+    /// Tells somebody what is sent from now on, and how it ends; see [`Observer`].
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.output().sender_mut().set_observer(observer);
     }
 
     /// How many bytes wait to be written.

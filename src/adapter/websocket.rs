@@ -3,6 +3,7 @@
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
 use std::io;
+use std::sync::Arc;
 
 use super::buffer::ReadBuffer;
 use super::driver::{Inlet, Output, outcome, poll_event, poll_message, poll_writing};
@@ -11,8 +12,8 @@ use super::io::{ReadIo, WriteIo};
 use super::signals::Side;
 use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
-    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Limits, Message, Negotiated, Payload,
-    Received, Rtt, SendError, Sender, State, Unsent,
+    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Limits, Message, Negotiated, Observer,
+    Payload, Received, Rtt, SendError, SendOptions, Sender, Sent, State, Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -100,6 +101,17 @@ impl<I> WebSocket<I> {
     /// What was received so far.
     pub fn received(&self) -> Received {
         self.inlet.receiver.received()
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        self.output.sender().sent()
+    }
+
+    /// Tells somebody what happens from now on; see [`Observer`].
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.inlet.receiver.set_observer(Arc::clone(&observer));
+        self.output.sender_mut().set_observer(observer);
     }
 
     /// Changes the limits: small before a peer has said who it is, larger after. As
@@ -239,25 +251,34 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         self.queue(|sender| queue(sender, &mut message)).await
     }
 
-    /// As [`send`](Self::send), choosing whether the message is compressed.
+    /// As [`send`](Self::send), in a class, compressed or not.
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    #[cfg(feature = "deflate")]
     pub async fn send_with<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
-        compress: Compress,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SocketError> {
-        let mut message = Some(message.into());
-        self.queue(|sender| {
-            with_room(sender, &mut message, |sender, message| {
-                sender.send_with(message, compress)
-            })
-        })
-        .await?;
+        self.feed_with(message, options).await?;
         self.flush().await
+    }
+
+    /// As [`feed`](Self::feed), in a class, compressed or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SocketError> {
+        let options = options.into();
+        let mut message = Some(message.into());
+        self.queue(|sender| queue_with(sender, &mut message, options))
+            .await
     }
 
     /// As [`send`](Self::send), for a message that is shared with other connections.
@@ -451,6 +472,19 @@ pub(super) fn queue<'p>(
     message: &mut Option<Message<'p>>,
 ) -> Result<(), SendError> {
     with_room(sender, message, |sender, message| sender.send(message))
+}
+
+/// Queues a message in a class, which has its own room.
+pub(super) fn queue_with<'p>(
+    sender: &mut Sender,
+    message: &mut Option<Message<'p>>,
+    options: SendOptions,
+) -> Result<(), SendError> {
+    if sender.state() == State::Open && !sender.has_room_for(options.priority()) {
+        return Err(SendError::Full);
+    }
+    let message = message.take();
+    message.map_or(Ok(()), |message| sender.send_with(message, options))
 }
 
 /// Queues a fragment, which stays where it is while there is no room.

@@ -24,6 +24,7 @@ mod rates;
 mod support;
 mod talking;
 mod virtual_time;
+mod watching;
 
 /// Runs scenarios, which are generic over the adapter, on all of them.
 macro_rules! on_every_adapter {

@@ -3,14 +3,15 @@
 use core::future::poll_fn;
 use std::io;
 use std::net::TcpStream;
+use std::sync::Arc;
 
 use super::stream::{BlockingIo, Stream};
 use super::{WebSocket, block_on};
 use crate::adapter::driver::poll_item;
 use crate::adapter::{SocketError, split};
 use crate::{
-    CloseCode, CloseFrame, Closed, Event, Kind, Limits, Message, Payload, Received, Rtt, State,
-    Unsent,
+    CloseCode, CloseFrame, Closed, Event, Kind, Limits, Message, Observer, Payload, Received, Rtt,
+    SendOptions, Sent, State, Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -81,6 +82,11 @@ impl<S: Stream> ReceiveHalf<S> {
         self.0.received()
     }
 
+    /// As [`sockeye::ReceiveHalf::set_observer`](crate::ReceiveHalf::set_observer).
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.0.set_observer(observer);
+    }
+
     /// As [`sockeye::ReceiveHalf::set_limits`](crate::ReceiveHalf::set_limits).
     pub fn set_limits(&mut self, limits: &Limits) {
         self.0.set_limits(limits);
@@ -130,13 +136,25 @@ impl<S: Stream> SendHalf<S> {
     /// # Errors
     ///
     /// As there.
-    #[cfg(feature = "deflate")]
     pub fn send_with<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
-        compress: Compress,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SocketError> {
-        block_on(self.0.send_with(message, compress))
+        block_on(self.0.send_with(message, options))
+    }
+
+    /// As [`sockeye::WebSocket::feed_with`](crate::WebSocket::feed_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.feed_with(message, options))
     }
 
     /// As [`sockeye::WebSocket::send_prepared`](crate::WebSocket::send_prepared).
@@ -240,6 +258,16 @@ impl<S: Stream> SendHalf<S> {
     /// How the connection ended, once it has.
     pub fn closed(&self) -> Option<Closed> {
         self.0.closed()
+    }
+
+    /// As [`sockeye::SendHalf::sent`](crate::SendHalf::sent).
+    pub fn sent(&self) -> Sent {
+        self.0.sent()
+    }
+
+    /// As [`sockeye::SendHalf::set_observer`](crate::SendHalf::set_observer).
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.0.set_observer(observer);
     }
 
     /// How many bytes wait to be written.

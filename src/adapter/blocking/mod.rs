@@ -38,6 +38,7 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
 use std::vec::Vec;
 
 use super::connect::{client as run_client, plain_address};
@@ -46,7 +47,8 @@ use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
     CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
-    Limits, Message, Negotiated, Payload, Received, Rtt, Sender, State, Unsent,
+    Limits, Message, Negotiated, Observer, Payload, Received, Rtt, SendOptions, Sender, Sent,
+    State, Unsent,
 };
 
 #[cfg(feature = "deflate")]
@@ -336,13 +338,25 @@ impl<S: Stream> WebSocket<S> {
     /// # Errors
     ///
     /// As there.
-    #[cfg(feature = "deflate")]
     pub fn send_with<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
-        compress: Compress,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SocketError> {
-        block_on(self.0.send_with(message, compress))
+        block_on(self.0.send_with(message, options))
+    }
+
+    /// As [`sockeye::WebSocket::feed_with`](crate::WebSocket::feed_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SocketError> {
+        block_on(self.0.feed_with(message, options))
     }
 
     /// As [`sockeye::WebSocket::send_prepared`](crate::WebSocket::send_prepared).
@@ -379,6 +393,16 @@ impl<S: Stream> WebSocket<S> {
     /// As [`sockeye::WebSocket::received`](crate::WebSocket::received).
     pub fn received(&self) -> Received {
         self.0.received()
+    }
+
+    /// As [`sockeye::WebSocket::sent`](crate::WebSocket::sent).
+    pub fn sent(&self) -> Sent {
+        self.0.sent()
+    }
+
+    /// As [`sockeye::WebSocket::set_observer`](crate::WebSocket::set_observer).
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.0.set_observer(observer);
     }
 
     /// As [`sockeye::WebSocket::set_limits`](crate::WebSocket::set_limits).
