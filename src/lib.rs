@@ -41,18 +41,20 @@ pub use adapter::{
 };
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
-pub use config::{Config, Delivery, Limits, Role, Timeouts};
+pub use config::{Action, Config, Delivery, Limits, Rate, Role, Timeouts};
 #[cfg(feature = "deflate")]
 pub use config::{Deflate, DeflateParams, Memory};
+#[cfg(feature = "tracing")]
+pub use connection::Log;
 pub use connection::{
-    Closed, Connection, Event, Fragment, Initiator, Priority, Receiver, Rtt, SendOptions, Sender,
-    State, Transmit, Transport,
+    Closed, Connection, Event, Fragment, Initiator, Observer, Priority, Received, Receiver, Rtt,
+    SendOptions, Sender, Sent, State, Transmit, Transport,
 };
 #[cfg(feature = "deflate")]
 pub use connection::{Compress, Prepared};
 #[cfg(feature = "handshake")]
 pub use error::HandshakeError;
-pub use error::{CapacityError, Error, ProtocolError, SendError, Timeout};
+pub use error::{CapacityError, Error, PolicyError, ProtocolError, SendError, Timeout};
 pub use input::Input;
 pub use message::{Kind, Message, Payload, Text, Unsent};
 pub use negotiated::Negotiated;

@@ -2,6 +2,7 @@
 //! is open is here.
 
 use core::task::{Context, Poll, Waker, ready};
+use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -23,6 +24,10 @@ const MAX_SLICES: usize = 16;
 /// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
 pub(super) const MAX_READS: u32 = 64;
 
+/// While a peer is above a rate, a blocking transport is not waited for, and the thread looks again
+/// after this time.
+const THROTTLED_WAIT: Duration = Duration::from_millis(10);
+
 /// The sending half of a connection with the transport that it writes to.
 #[derive(Debug)]
 pub(super) struct Output<W> {
@@ -37,6 +42,8 @@ pub(super) struct Output<W> {
     broken: Option<ErrorKind>,
     /// The deadline that the receiving task knows of.
     told: Option<Instant>,
+    /// None of the deadlines that have started passes before this one.
+    floor: Option<Instant>,
     /// Another thread than the receiving one waits in a write, and will write what there is. To
     /// try that here as well would only hold up receiving.
     writing: bool,
@@ -45,6 +52,7 @@ pub(super) struct Output<W> {
 impl<W> Output<W> {
     pub(super) fn new(sender: Sender, io: W) -> Self {
         Self {
+            floor: sender.poll_timeout(),
             sender,
             io,
             signals: Arc::default(),
@@ -68,6 +76,7 @@ impl<W> Output<W> {
             broken: self.broken,
             // Another transport knows of none.
             told: None,
+            floor: self.floor,
             writing: false,
         };
         (rest, output)
@@ -161,6 +170,23 @@ impl<W: WriteIo> Output<W> {
         Ok(())
     }
 
+    /// Tells deadlines that start now the time, as long as none has passed: that is met after an
+    /// attempt to read.
+    fn start_deadlines(&mut self) {
+        if self.sender.poll_timeout() != Some(Instant::from_nanos(0)) {
+            return;
+        }
+        let now = self.io.now();
+        if self.floor.is_none_or(|floor| now < floor) {
+            self.handle_timeout(now);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let _timeout = self.end(|sender| sender.handle_timeout(now));
+        self.floor = self.sender.poll_timeout();
+    }
+
     /// Writes until nothing waits.
     #[expect(
         clippy::needless_pass_by_ref_mut,
@@ -183,6 +209,7 @@ impl<W: WriteIo> Output<W> {
                 match self.poll_write_all(both) {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
+                        self.start_deadlines();
                         if side == Side::Send {
                             self.writing = self.io.is_blocking();
                             self.tell_receiving_side();
@@ -195,6 +222,7 @@ impl<W: WriteIo> Output<W> {
         if let Err(error) = &result {
             self.break_off(error.kind());
         }
+        self.start_deadlines();
         match side {
             // It may wait for room that there is now.
             Side::Receive => self.signals.wake_side(Side::Send),
@@ -297,6 +325,8 @@ impl<W: WriteIo> Output<W> {
                     // The peer will not see the end of this side, so there is no point in waiting
                     // for its own.
                     let _eof = self.end(Sender::handle_eof);
+                    // A Close frame that could not be written would keep it from ending.
+                    let _broken = self.give_up();
                     Poll::Ready(())
                 }
                 Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
@@ -331,6 +361,9 @@ pub(super) struct Inlet {
     pub(super) deadline: Option<Instant>,
     /// The transport was told of a deadline.
     pub(super) timed: bool,
+    /// A deadline that had passed before something was read. It is met as soon as that is consumed:
+    /// there may always be more.
+    pub(super) overdue: Option<Instant>,
     /// The sending side was told that nothing is read for a while.
     pub(super) paused: bool,
     /// Something was read of which the sending side was not told, and a message was in it.
@@ -360,8 +393,7 @@ pub(super) trait Link {
 
     fn output<T>(&mut self, access: impl FnOnce(&mut Output<Self::Write>) -> T) -> T;
 
-    /// Lets the sending side wake this task.
-    fn register(&mut self, cx: &mut Context<'_>);
+    fn signals(&self) -> &Arc<Signals>;
 }
 
 /// A connection that is not split: the sending side is at hand.
@@ -386,8 +418,8 @@ impl<I: ReadIo + WriteIo> Link for Output<I> {
         access(self)
     }
 
-    fn register(&mut self, cx: &mut Context<'_>) {
-        self.signals.register(Side::Receive, cx.waker());
+    fn signals(&self) -> &Arc<Signals> {
+        &self.signals
     }
 }
 
@@ -442,7 +474,11 @@ pub(super) fn poll_event<L: Link, T>(
             message,
             ..
         } = &mut *inlet;
-        match buffer.consume(|input| receiver.receive(input)) {
+        let now = match receiver.needs_time() {
+            true => link.output(|output| output.io.now()),
+            false => Instant::from_nanos(0),
+        };
+        match buffer.consume(|input| receiver.receive(now, input)) {
             Ok(Some(event)) => {
                 match event {
                     Event::Ping(_) | Event::Close(_) => link.output(|output| {
@@ -470,14 +506,19 @@ pub(super) fn poll_event<L: Link, T>(
         }
         let cares = link.needs_care();
         if cares {
-            link.register(cx);
+            link.signals().register(Side::Receive, cx.waker());
             if let Poll::Ready(result) = poll_care(inlet, link, cx) {
                 // A message that is not finished never will be.
                 inlet.receiver.release();
                 return Poll::Ready(result.map(|()| None));
             }
         }
-        let due = poll_due(inlet, link, cx);
+        let due = poll_due(inlet, link, Side::Receive, cx);
+        let overdue = inlet.overdue.take();
+        if let Some(deadline) = due.filter(|due| Some(*due) <= overdue) {
+            meet(inlet, link, deadline);
+            continue;
+        }
         if inlet.eof {
             // Only what is still to be written keeps the connection up.
             if link.output(Output::give_up) {
@@ -491,11 +532,23 @@ pub(super) fn poll_event<L: Link, T>(
         }
         if inlet.reads >= MAX_READS {
             inlet.reads = 0;
-            if let Some(deadline) = due {
-                // There may always be something to read.
-                meet(inlet, link, deadline);
-            }
             cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if !inlet.buffer.is_empty() {
+            // The peer was above a rate, and is not listened to before the deadline.
+            inlet.paused = true;
+            let is_blocking = link.output(|output| {
+                output.sender.pause();
+                output.io.is_blocking()
+            });
+            if let Some(deadline) = due {
+                meet(inlet, link, deadline);
+                continue;
+            }
+            if is_blocking {
+                std::thread::sleep(THROTTLED_WAIT);
+            }
             return Poll::Pending;
         }
         // Before a deadline is met: what the peer sent may have waited longer than the application
@@ -506,7 +559,7 @@ pub(super) fn poll_event<L: Link, T>(
                 if let Some(deadline) = due {
                     meet(inlet, link, deadline);
                 } else if !cares {
-                    link.register(cx);
+                    link.signals().register(Side::Receive, cx.waker());
                     if !link.needs_care() {
                         return Poll::Pending;
                     }
@@ -522,6 +575,7 @@ pub(super) fn poll_event<L: Link, T>(
             Poll::Ready(Ok(_)) => {
                 inlet.reads += 1;
                 inlet.heard = true;
+                inlet.overdue = due;
             }
             Poll::Ready(Err(error)) => {
                 inlet.eof = true;
@@ -539,7 +593,7 @@ pub(super) fn poll_event<L: Link, T>(
 }
 
 /// Writes by `poll`, and meets the deadlines that do not depend on what the peer sends: nothing is
-/// read meanwhile.
+/// read meanwhile, unless another task does.
 pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
     inlet: &mut Inlet,
     output: &mut Output<I>,
@@ -550,7 +604,7 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
         // A blocking transport, which nobody can wake, has to know the deadline before it waits.
         if output.io.is_blocking() {
             refresh(inlet, output);
-            let _due = poll_due(inlet, output, cx);
+            let _due = poll_due(inlet, output, Side::Send, cx);
         }
         if let Poll::Ready(result) = poll(output, cx) {
             return Poll::Ready(result);
@@ -558,13 +612,20 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
         if output.sender.poll_timeout().is_none() {
             return Poll::Pending;
         }
-        inlet.paused = true;
-        output.sender.pause();
-        // Another task may receive, and has to know of this deadline.
-        output.signals.register(Side::Send, cx.waker());
-        let waker = Waker::from(Arc::clone(&output.signals));
+        let is_read = !output.io.is_blocking() && output.signals.expects_receiver(cx.waker());
+        if !is_read {
+            inlet.paused = true;
+            output.sender.pause();
+        }
         refresh(inlet, output);
-        match poll_due(inlet, output, &mut Context::from_waker(&waker)) {
+        match poll_due(inlet, output, Side::Send, cx) {
+            Some(_) if is_read => {
+                // Another task receives. It reads before it meets the deadline, and if it does not
+                // come, this one is next.
+                output.signals.call_receiver();
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Some(deadline) => meet(inlet, output, deadline),
             None => return Poll::Pending,
         }
@@ -593,7 +654,7 @@ fn poll_care<L: Link>(
 ) -> Poll<Result<(), SocketError>> {
     // A blocking transport has to know the deadline before it waits.
     refresh(inlet, link);
-    let _due = poll_due(inlet, link, cx);
+    let _due = poll_due(inlet, link, Side::Receive, cx);
     let (ended, error) = link.output(|output| {
         let ended = output.poll_drive(cx).is_ready();
         (ended, output.sender.error())
@@ -616,6 +677,7 @@ fn refresh<L: Link>(inlet: &mut Inlet, link: &mut L) {
         if message {
             output.sender.note_message();
         }
+        output.start_deadlines();
         output.told = output.sender.poll_timeout();
         output.signals.set_needs_care(output.has_work());
         output.told
@@ -623,14 +685,27 @@ fn refresh<L: Link>(inlet: &mut Inlet, link: &mut L) {
 }
 
 /// The next deadline, if it has passed. If not, the task is woken when it has.
-fn poll_due<L: Link>(inlet: &mut Inlet, link: &mut L, cx: &mut Context<'_>) -> Option<Instant> {
+fn poll_due<L: Link>(
+    inlet: &mut Inlet,
+    link: &mut L,
+    side: Side,
+    cx: &mut Context<'_>,
+) -> Option<Instant> {
     let deadlines = [inlet.deadline, inlet.receiver.poll_timeout()];
     let deadline = deadlines.into_iter().flatten().min();
     if deadline.is_none() && !inlet.timed {
         return None;
     }
     inlet.timed = deadline.is_some();
-    match link.poll_deadline(cx, deadline) {
+    let due = if L::SHARED || deadline.is_none() {
+        link.poll_deadline(cx, deadline)
+    } else {
+        // A stream and a sink may be two tasks', and a timer remembers one waker.
+        link.signals().register(side, cx.waker());
+        let both = Waker::from(Arc::clone(link.signals()));
+        link.poll_deadline(&mut Context::from_waker(&both), deadline)
+    };
+    match due {
         Poll::Ready(()) => deadline,
         Poll::Pending => None,
     }
@@ -645,7 +720,7 @@ fn meet<L: Link>(inlet: &mut Inlet, link: &mut L, deadline: Instant) {
         // A transport's timer may be ahead of its clock.
         let now = output.io.now().max(deadline);
         receiver.handle_timeout(now);
-        let _timeout = output.end(|sender| sender.handle_timeout(now));
+        output.handle_timeout(now);
     });
     refresh(inlet, link);
 }
@@ -659,6 +734,8 @@ fn poll_broken<L: Link>(link: &mut L) -> Poll<io::Result<()>> {
         };
         let was_open = output.sender.state() == State::Open;
         let _eof = output.end(Sender::handle_eof);
+        // What waits, such as the answer to a Close frame, would keep it from ending.
+        let _broken = output.give_up();
         Poll::Ready(if was_open { Err(error) } else { Ok(()) })
     })
 }

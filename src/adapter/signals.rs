@@ -26,6 +26,8 @@ pub(super) struct Signals {
 struct Slots {
     receive: Option<Waker>,
     send: Option<Waker>,
+    /// The receiving task was woken, and has not come yet.
+    called: bool,
 }
 
 impl Slots {
@@ -41,6 +43,9 @@ impl Signals {
     /// Remembers that a side waits.
     pub(super) fn register(&self, side: Side, waker: &Waker) {
         let mut slots = self.lock();
+        if side == Side::Receive {
+            slots.called = false;
+        }
         match slots.slot(side) {
             Some(present) => present.clone_from(waker),
             empty => *empty = Some(waker.clone()),
@@ -49,10 +54,28 @@ impl Signals {
 
     /// Wakes a side, if it waits.
     pub(super) fn wake_side(&self, side: Side) {
-        let waker = self.lock().slot(side).take();
+        let mut slots = self.lock();
+        let waker = slots.slot(side).take();
+        slots.called |= side == Side::Receive && waker.is_some();
+        drop(slots);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Whether a task other than this one receives: it waits, or was woken just now.
+    pub(super) fn expects_receiver(&self, this: &Waker) -> bool {
+        let slots = self.lock();
+        match &slots.receive {
+            Some(waker) => !waker.will_wake(this),
+            None => slots.called,
+        }
+    }
+
+    /// Wakes the receiving task, if it waits. If it was woken before, it is no longer expected.
+    pub(super) fn call_receiver(&self) {
+        self.lock().called = false;
+        self.wake_side(Side::Receive);
     }
 
     pub(super) fn needs_care(&self) -> bool {

@@ -13,7 +13,8 @@ use super::signals::{Side, Signals};
 use super::websocket::with_room;
 use super::websocket::{queue, queue_fragment};
 use crate::{
-    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Message, Payload, Sender, State, Unsent,
+    CloseCode, CloseFrame, Closed, Event, Instant, Kind, Limits, Message, Payload, Received, Rtt,
+    Sender, State, Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -98,6 +99,17 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
     ) -> Result<Option<T>, SocketError> {
         let mut handle = Some(|_: &mut SplitLink<R, W>, event: Event<'_>| handle(event));
         poll_fn(|cx| poll_event(&mut self.inlet, &mut self.link, cx, &mut handle)).await
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.inlet.receiver.received()
+    }
+
+    /// Changes the limits of what is received; see
+    /// [`WebSocket::set_limits`](super::WebSocket::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.inlet.receiver.set_limits(limits);
     }
 
     /// How the connection ended, once it has.
@@ -250,6 +262,17 @@ impl<W: WriteIo> SendHalf<W> {
         self.flush().await
     }
 
+    /// As [`WebSocket::probe`](super::WebSocket::probe), and as cancel safe. The receiving half sees
+    /// the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`WebSocket::probe`](super::WebSocket::probe).
+    pub async fn probe(&mut self) -> Result<(), SocketError> {
+        self.queue(Sender::probe).await?;
+        self.flush().await
+    }
+
     async fn queue(
         &self,
         mut attempt: impl FnMut(&mut Sender) -> Result<(), crate::SendError>,
@@ -306,6 +329,11 @@ impl<W: WriteIo> SendHalf<W> {
     pub fn queued(&self) -> usize {
         self.output().sender().queued()
     }
+
+    /// The round trips so far. As [`WebSocket::rtt`](super::WebSocket::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.output().sender().rtt()
+    }
 }
 
 /// Leaves what is queued to the receiving half if the future that was to write it is dropped.
@@ -345,7 +373,7 @@ impl<R: ReadIo, W: WriteIo> Link for SplitLink<R, W> {
         access(&mut self.shared.output())
     }
 
-    fn register(&mut self, cx: &mut Context<'_>) {
-        self.shared.signals.register(Side::Receive, cx.waker());
+    fn signals(&self) -> &Arc<Signals> {
+        &self.shared.signals
     }
 }

@@ -11,8 +11,8 @@ use super::io::{ReadIo, WriteIo};
 use super::signals::Side;
 use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
-    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Message, Negotiated, Payload,
-    SendError, Sender, State, Unsent,
+    CloseCode, CloseFrame, Closed, Connection, Event, Kind, Limits, Message, Negotiated, Payload,
+    Received, Rtt, SendError, Sender, State, Unsent,
 };
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
@@ -34,8 +34,8 @@ use crate::{Compress, Prepared};
 /// Every method may be cancelled by dropping its future. [`recv`](Self::recv),
 /// [`recv_event`](Self::recv_event), [`recv_with`](Self::recv_with) and [`flush`](Self::flush) lose
 /// nothing: the next call goes on where the dropped one was. [`feed`](Self::feed),
-/// [`send`](Self::send), [`send_fragment`](Self::send_fragment) and [`ping`](Self::ping)
-/// queue at once unless the queue is full, and then wait for room: dropped while waiting for room,
+/// [`send`](Self::send), [`send_fragment`](Self::send_fragment), [`ping`](Self::ping) and
+/// [`probe`](Self::probe) queue at once unless the queue is full, and then wait for room: dropped while waiting for room,
 /// the message is not sent; dropped later, it is queued as a whole, and goes out with the next call
 /// of any kind, once. [`close`](Self::close) has queued its Close frame when it is first polled;
 /// dropped later, receiving goes on with the closing handshake.
@@ -61,6 +61,7 @@ impl<I> WebSocket<I> {
                 reads: 0,
                 deadline: None,
                 timed: false,
+                overdue: None,
                 paused: false,
                 heard: false,
                 message: false,
@@ -94,6 +95,24 @@ impl<I> WebSocket<I> {
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
         self.output.sender().queued()
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.inlet.receiver.received()
+    }
+
+    /// Changes the limits: small before a peer has said who it is, larger after. As
+    /// [`Connection::set_limits`], but of [`Limits::with_max_memory`] each direction has its own.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.inlet.receiver.set_limits(limits);
+        self.output.sender_mut().set_limits(limits);
+    }
+
+    /// The round trips that pings measured so far, or `None` if there was none: with
+    /// [`Timeouts::with_ping`](crate::Timeouts::with_ping) or [`probe`](Self::probe).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.output.sender().rtt()
     }
 
     /// The transport.
@@ -350,6 +369,32 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// As [`send`](Self::send), and [`SendError::ControlTooLong`].
     pub async fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
         self.queue(|sender| sender.ping(payload)).await?;
+        self.flush().await
+    }
+
+    /// Sends a ping that measures the round trip, unless one waits already. Receiving sees the
+    /// answer, and then [`rtt`](Self::rtt) has it.
+    ///
+    /// With [`Timeouts::with_ping`](crate::Timeouts::with_ping) this happens by itself.
+    ///
+    /// ```
+    /// # use sockeye::{SocketError, WebSocket, ReadIo, WriteIo};
+    /// # async fn example<I: ReadIo + WriteIo>(mut ws: WebSocket<I>) -> Result<(), SocketError> {
+    /// ws.probe().await?;
+    /// while let Some(message) = ws.recv().await? {
+    ///     if let Some(rtt) = ws.rtt() {
+    ///         println!("{:?} away", rtt.smoothed);
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn probe(&mut self) -> Result<(), SocketError> {
+        self.queue(Sender::probe).await?;
         self.flush().await
     }
 

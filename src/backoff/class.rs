@@ -80,6 +80,7 @@ impl Error {
             Self::Protocol(_) | Self::InvalidUtf8 | Self::InvalidDeflate | Self::Capacity(_) => {
                 Class::Fatal
             }
+            Self::Policy(_) => Class::Fatal,
             Self::Timeout(_) | Self::Eof => Class::Transient,
         }
     }

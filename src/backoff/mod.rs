@@ -51,6 +51,7 @@
 //! | what must not be on the wire | `Fatal` | The peer does not speak the protocol. |
 //! | `Error::Protocol`, `InvalidUtf8`, `InvalidDeflate` | `Fatal` | Nor here. |
 //! | `Error::Capacity` | `Fatal` | The peer sends more than this side takes, and would again. |
+//! | `Error::Policy` | `Fatal` | The peer sends more often than this side takes, and would again. |
 //! | `Error::Timeout`, `Error::Eof` | `Transient` | Networks break like that. |
 //! | HTTP status 429, 503 | `Overloaded` | The server says so, and often for how long. |
 //! | 408, 425, and 5xx but those below | `Transient` | Something on the way does not work right now. |

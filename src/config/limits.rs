@@ -1,4 +1,6 @@
-//! What a peer may make an endpoint hold.
+//! What a peer may make an endpoint hold, and how often it may do what.
+
+use super::Rate;
 
 /// What a peer may make this endpoint hold, and what the application may queue.
 ///
@@ -16,6 +18,12 @@ pub struct Limits {
     max_head_size: usize,
     max_headers: usize,
     max_target_size: usize,
+    max_fragments: Option<u64>,
+    max_empty_fragments: u32,
+    max_memory: Option<usize>,
+    message_rate: Option<Rate>,
+    byte_rate: Option<Rate>,
+    control_rate: Option<Rate>,
 }
 
 impl Limits {
@@ -108,6 +116,66 @@ impl Limits {
         self
     }
 
+    /// The most frames that a received message may consist of.
+    ///
+    /// Default: as many as there are, because a fragment costs its bytes and nothing else, and a
+    /// message that is received in pieces may never end. More fail the connection with close code
+    /// 1008.
+    #[must_use]
+    pub fn with_max_fragments(mut self, count: Option<u64>) -> Self {
+        self.max_fragments = count;
+        self
+    }
+
+    /// The most frames without payload in a received message, besides its last.
+    ///
+    /// Default: 1000. They cost no memory, but they are no use either, and a peer could send them
+    /// for ever. More fail the connection with close code 1008.
+    #[must_use]
+    pub fn with_max_empty_fragments(mut self, count: u32) -> Self {
+        self.max_empty_fragments = count;
+        self
+    }
+
+    /// The most bytes that a connection may hold in all: of the message being assembled, and of
+    /// output that waits.
+    ///
+    /// Default: what the other limits add up to. A message for which there is no room left fails
+    /// the connection with close code 1009, and sending is refused as
+    /// [`SendError::Full`](crate::SendError::Full). Each half of a connection that is split keeps to
+    /// it for itself.
+    #[must_use]
+    pub fn with_max_memory(mut self, bytes: Option<usize>) -> Self {
+        self.max_memory = bytes;
+        self
+    }
+
+    /// How many messages the peer may send. Default: as many as it likes.
+    #[must_use]
+    pub fn with_message_rate(mut self, rate: Option<Rate>) -> Self {
+        self.message_rate = rate;
+        self
+    }
+
+    /// How many bytes the peer may send, headers and control frames included, as they are on the
+    /// wire. Default: as many as it likes.
+    ///
+    /// What was read at once is taken at once, and then paid off.
+    #[must_use]
+    pub fn with_byte_rate(mut self, rate: Option<Rate>) -> Self {
+        self.byte_rate = rate;
+        self
+    }
+
+    /// How many pings and pongs the peer may send. Default: as many as it likes: a flood of pings
+    /// costs less than 300 bytes of output ([`Connection::queued`](crate::Connection::queued)), and
+    /// the time to read it.
+    #[must_use]
+    pub fn with_control_rate(mut self, rate: Option<Rate>) -> Self {
+        self.control_rate = rate;
+        self
+    }
+
     /// The largest payload of one received data frame in bytes.
     pub fn max_frame_size(&self) -> u64 {
         self.max_frame_size
@@ -149,6 +217,41 @@ impl Limits {
     pub fn max_target_size(&self) -> usize {
         self.max_target_size
     }
+
+    /// The most frames of a message.
+    pub fn max_fragments(&self) -> Option<u64> {
+        self.max_fragments
+    }
+
+    /// The most frames of a message that have no payload.
+    pub fn max_empty_fragments(&self) -> u32 {
+        self.max_empty_fragments
+    }
+
+    /// The most bytes that a connection may hold.
+    pub fn max_memory(&self) -> Option<usize> {
+        self.max_memory
+    }
+
+    pub(crate) fn has_rates(&self) -> bool {
+        let rates = [self.message_rate, self.byte_rate, self.control_rate];
+        rates.iter().any(Option::is_some)
+    }
+
+    /// How many messages the peer may send.
+    pub fn message_rate(&self) -> Option<Rate> {
+        self.message_rate
+    }
+
+    /// How many bytes the peer may send.
+    pub fn byte_rate(&self) -> Option<Rate> {
+        self.byte_rate
+    }
+
+    /// How many pings and pongs the peer may send.
+    pub fn control_rate(&self) -> Option<Rate> {
+        self.control_rate
+    }
 }
 
 impl Default for Limits {
@@ -162,6 +265,12 @@ impl Default for Limits {
             max_head_size: 16 << 10,
             max_headers: 100,
             max_target_size: 8 << 10,
+            max_fragments: None,
+            max_empty_fragments: 1000,
+            max_memory: None,
+            message_rate: None,
+            byte_rate: None,
+            control_rate: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "deflate")]
 mod deflate;
 mod limits;
+mod rate;
 mod timeouts;
 
 #[cfg(feature = "deflate")]
@@ -10,6 +11,7 @@ pub use deflate::{Deflate, DeflateParams, Memory};
 #[cfg(feature = "deflate")]
 pub(crate) use deflate::{MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 pub use limits::Limits;
+pub use rate::{Action, Rate};
 pub use timeouts::{Role, Timeouts};
 
 /// The settings of one endpoint. Cheap to clone; connections copy out of it what they need.

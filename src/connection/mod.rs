@@ -1,6 +1,9 @@
 //! The state machine of one connection after its opening handshake.
 
 mod event;
+#[cfg(feature = "tracing")]
+mod log;
+mod observer;
 mod recv;
 mod send;
 mod state;
@@ -8,15 +11,16 @@ mod timers;
 mod transmit;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::close::{CloseCode, CloseFrame};
-use crate::config::Config;
 #[cfg(feature = "deflate")]
 use crate::config::Deflate;
+use crate::config::{Config, Limits};
 use crate::error::{Error, SendError};
 use crate::frame::Rules;
 use crate::input::Input;
@@ -26,10 +30,13 @@ use crate::random::MaskKeys;
 use crate::time::Instant;
 
 pub use event::{Event, Fragment};
-pub use recv::Receiver;
+#[cfg(feature = "tracing")]
+pub use log::Log;
+pub use observer::Observer;
+pub use recv::{Received, Receiver};
 #[cfg(feature = "deflate")]
 pub use send::{Compress, Prepared};
-pub use send::{SendOptions, Sender};
+pub use send::{SendOptions, Sender, Sent};
 pub use state::{Closed, Initiator, State, Transport};
 pub use timers::Rtt;
 pub use transmit::{Priority, Transmit};
@@ -42,7 +49,8 @@ pub use transmit::{Priority, Transmit};
 /// # The contract
 ///
 /// * **Input.** Wrap what was read in an [`Input`] and call [`receive`](Self::receive) until it
-///   returns `None`: then every byte was consumed and the read buffer is free for the next read.
+///   returns `None`: then every byte was consumed and the read buffer is free for the next read
+///   (unless you [paused](Self::pause) it, or set [rates](crate::Limits::with_message_rate)).
 ///   Events borrow that buffer, not the connection, so [`send`](Self::send) works while an event is
 ///   in hand. Report the end of the transport with [`handle_eof`](Self::handle_eof).
 /// * **Time.** Every call that depends on time takes `now`. Ask
@@ -107,6 +115,10 @@ pub struct Connection {
     receiver: Receiver,
     sender: Sender,
     negotiated: Negotiated,
+    /// What both halves may hold together.
+    max_memory: Option<usize>,
+    /// One half has to know something of the other: there are deadlines, rates or such a limit.
+    special: bool,
 }
 
 impl Connection {
@@ -114,11 +126,14 @@ impl Connection {
     ///
     /// `now` is there for the deadlines that start with the connection.
     pub fn server(config: &Config, negotiated: Negotiated, now: Instant) -> Self {
-        let conn = Self {
+        let mut conn = Self {
             receiver: Receiver::new(config, Rules::server()),
             sender: Sender::new(config, None, now),
             negotiated,
+            max_memory: config.limits().max_memory(),
+            special: false,
         };
+        conn.note_special();
         conn.with_extensions(config, Rules::server(), now)
     }
 
@@ -132,12 +147,20 @@ impl Connection {
         keys: impl MaskKeys + 'static,
         now: Instant,
     ) -> Self {
-        let conn = Self {
+        let mut conn = Self {
             receiver: Receiver::new(config, Rules::client()),
             sender: Sender::new(config, Some(Box::new(keys)), now),
             negotiated,
+            max_memory: config.limits().max_memory(),
+            special: false,
         };
+        conn.note_special();
         conn.with_extensions(config, Rules::client(), now)
+    }
+
+    fn note_special(&mut self) {
+        let watches = self.sender.has_timers() || self.receiver.needs_time();
+        self.special = watches || self.max_memory.is_some();
     }
 
     #[cfg(feature = "deflate")]
@@ -169,6 +192,10 @@ impl Connection {
     /// allocated. One that is split over reads is assembled, in memory that grows with the
     /// bytes that came and is bounded by [`Limits`](crate::Limits).
     ///
+    /// `None` leaves input over only while the connection is [paused](Self::pause), or the peer above
+    /// a [rate](crate::Limits::with_message_rate): then [`poll_timeout`](Self::poll_timeout) says when
+    /// to give it again.
+    ///
     /// Data that the peer sent before it saw this side's Close frame is still delivered. After the
     /// peer's own Close frame everything is ignored (RFC 6455 section 1.4).
     ///
@@ -188,14 +215,45 @@ impl Connection {
             input.take_all();
             return self.sender.error().map_or(Ok(None), Err);
         }
-        if !input.is_empty() {
-            self.sender.note_life();
+        if self.special {
+            return self.receive_with_care(now, input);
         }
-        let result = self.receiver.receive(input);
+        let result = self.receiver.receive(now, input);
         match &result {
             Ok(Some(event)) => self.sender.respond(now, event),
             Ok(None) => {}
             Err(error) => self.sender.fail(now, *error),
+        }
+        result
+    }
+
+    /// As `receive`, for connections where each half has to know something of the other.
+    #[cold]
+    fn receive_with_care<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        if !input.is_empty() {
+            self.sender.note_life();
+        }
+        if let Some(max) = self.max_memory {
+            let left = max.saturating_sub(self.sender.queued());
+            self.receiver.set_max_held(left);
+        }
+        let result = self.receiver.receive(now, input);
+        match &result {
+            Ok(Some(event)) => self.sender.respond(now, event),
+            Ok(None) => {}
+            Err(error) => self.sender.fail(now, *error),
+        }
+        self.sender.set_held_elsewhere(self.receiver.held());
+        if self.receiver.needs_time() {
+            // What is not read cannot be a sign of life.
+            match self.receiver.is_throttled() || self.receiver.is_paused() {
+                true => self.sender.pause(),
+                false => self.sender.resume(),
+            }
         }
         result
     }
@@ -246,6 +304,48 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let deadlines = [self.sender.poll_timeout(), self.receiver.poll_timeout()];
         deadlines.into_iter().flatten().min()
+    }
+
+    /// Changes the limits: small before a peer has said who it is, larger after.
+    ///
+    /// The limits of a frame or message hold from the next frame on, those of rates anew. What is
+    /// queued already stays. (Those of the handshake are over.)
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # let now = Instant::from_nanos(0);
+    /// let strict = Limits::new().with_max_message_size(1024);
+    /// let config = Config::new().with_limits(strict);
+    /// let mut conn = Connection::server(&config, Negotiated::new(), now);
+    /// // ... the first message had a token in it, so:
+    /// conn.set_limits(&Limits::new());
+    /// ```
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.max_memory = limits.max_memory();
+        self.receiver.set_limits(limits);
+        self.sender.set_limits(limits);
+        self.note_special();
+    }
+
+    /// Tells somebody what happens from now on; see [`Observer`].
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.receiver.set_observer(Arc::clone(&observer));
+        self.sender.set_observer(observer);
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        self.receiver.received()
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        self.sender.sent()
+    }
+
+    /// Bytes that the connection holds: of the message being assembled, and of output that waits.
+    pub fn held(&self) -> usize {
+        self.receiver.held() + self.sender.queued()
     }
 
     /// Takes no messages for a while: [`receive`](Self::receive) answers pings and stops in front
@@ -466,6 +566,7 @@ impl Connection {
     ///
     /// As [`ping`](Self::ping).
     pub fn probe(&mut self) -> Result<(), SendError> {
+        self.special = true;
         self.sender.probe()
     }
 

@@ -83,7 +83,7 @@ fn a_partial_message_is_released_when_the_connection_ends() {
 
 #[test]
 fn g_04_the_sum_of_fragments_does_not_overflow() {
-    let limits = crate::config::Limits::new().with_max_frame_size(u64::MAX);
+    let limits = Limits::new().with_max_frame_size(u64::MAX);
     let config = Config::new().with_limits(limits.with_max_message_size(u64::MAX));
     for (before, expected) in [
         (1 << 63, Ok(())),

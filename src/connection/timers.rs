@@ -202,7 +202,6 @@ impl Timers {
         if self.starts_probe(progress) {
             self.probe = Probe::Left(now);
             self.awaits_life = true;
-            self.set(Timer::Pong, None);
         }
         if self.starts_pong() {
             self.set(Timer::Pong, self.pong.map(|pong| now.after(pong)));
@@ -248,29 +247,30 @@ impl Timers {
         self.set(Timer::Pong, None);
     }
 
-    /// A pong came.
-    pub(super) fn note_pong(&mut self, now: Instant, payload: &[u8]) {
+    /// A pong came. What it measured, if it answers the last ping.
+    pub(super) fn note_pong(&mut self, now: Instant, payload: &[u8]) -> Option<Rtt> {
         self.note_life();
         // 6455-5.5.3-03: a pong may answer no ping. Only the last ping's counts.
         if payload != self.number.to_be_bytes() {
-            return;
+            return None;
         }
-        if let Probe::Left(left) = self.probe {
-            let last = now - left;
-            self.rtt = Some(match self.rtt {
-                None => Rtt {
-                    last,
-                    min: last,
-                    smoothed: last,
-                },
-                Some(before) => Rtt {
-                    last,
-                    min: before.min.min(last),
-                    smoothed: before.smoothed - before.smoothed / 8 + last / 8,
-                },
-            });
-        }
-        self.probe = Probe::None;
+        let Probe::Left(left) = core::mem::replace(&mut self.probe, Probe::None) else {
+            return None;
+        };
+        let last = now - left;
+        self.rtt = Some(match self.rtt {
+            None => Rtt {
+                last,
+                min: last,
+                smoothed: last,
+            },
+            Some(before) => Rtt {
+                last,
+                min: before.min.min(last),
+                smoothed: before.smoothed - before.smoothed / 8 + last / 8,
+            },
+        });
+        self.rtt
     }
 
     /// How long some of the `waiting` bytes of data have been waiting at least.

@@ -27,6 +27,8 @@ pub enum Error {
     InvalidDeflate,
     /// Something of the peer's is larger than this endpoint's limits.
     Capacity(CapacityError),
+    /// The peer does something more often than this endpoint's limits allow.
+    Policy(PolicyError),
     /// A deadline passed.
     Timeout(Timeout),
     /// The transport ended without a Close frame from the peer.
@@ -43,6 +45,7 @@ impl Error {
             Self::Protocol(_) => Some(CloseCode::PROTOCOL_ERROR),
             Self::InvalidUtf8 | Self::InvalidDeflate => Some(CloseCode::INVALID_PAYLOAD),
             Self::Capacity(_) => Some(CloseCode::TOO_BIG),
+            Self::Policy(_) => Some(CloseCode::POLICY_VIOLATION),
             Self::Timeout(_) | Self::Eof => None,
         }
     }
@@ -67,6 +70,7 @@ impl fmt::Display for Error {
                 f.write_str("the peer sent a compressed message that is not valid")
             }
             Self::Capacity(error) => error.fmt(f),
+            Self::Policy(error) => error.fmt(f),
             Self::Timeout(timeout) => timeout.fmt(f),
             Self::Eof => f.write_str("the transport ended without a closing handshake"),
         }
@@ -78,6 +82,12 @@ impl core::error::Error for Error {}
 impl From<ProtocolError> for Error {
     fn from(error: ProtocolError) -> Self {
         Self::Protocol(error)
+    }
+}
+
+impl From<PolicyError> for Error {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(error)
     }
 }
 
@@ -149,6 +159,8 @@ pub enum CapacityError {
     MessageTooLarge,
     /// A compressed message grows faster than `max_inflate_ratio` allows.
     RatioTooHigh,
+    /// The connection holds `max_memory` bytes, and the message needs more.
+    OutOfMemory,
 }
 
 impl fmt::Display for CapacityError {
@@ -157,11 +169,42 @@ impl fmt::Display for CapacityError {
             Self::FrameTooLarge => "a frame is larger than the limit",
             Self::MessageTooLarge => "a message is larger than the limit",
             Self::RatioTooHigh => "a message is compressed more than the limit allows",
+            Self::OutOfMemory => "the connection may not hold more",
         })
     }
 }
 
 impl core::error::Error for CapacityError {}
+
+/// A number of [`Limits`](crate::Limits) that the peer went over. Close code 1008.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// A message has more than `max_fragments` frames.
+    TooManyFragments,
+    /// A message has more than `max_empty_fragments` frames without payload.
+    TooManyEmptyFragments,
+    /// Messages come faster than `message_rate`.
+    MessageRate,
+    /// Bytes come faster than `byte_rate`.
+    ByteRate,
+    /// Pings and pongs come faster than `control_rate`.
+    ControlRate,
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooManyFragments => "a message has more fragments than the limit",
+            Self::TooManyEmptyFragments => "a message has more empty fragments than the limit",
+            Self::MessageRate => "messages come faster than allowed",
+            Self::ByteRate => "bytes come faster than allowed",
+            Self::ControlRate => "pings and pongs come faster than allowed",
+        })
+    }
+}
+
+impl core::error::Error for PolicyError {}
 
 /// A deadline that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

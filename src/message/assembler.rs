@@ -23,6 +23,14 @@ impl Assembler {
         }
     }
 
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
     /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
     /// declared length, and to no more than `limit`, which the caller has seen that they keep to.
     pub(crate) fn push(

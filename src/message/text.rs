@@ -147,6 +147,10 @@ pub(crate) struct TextBuffer {
 }
 
 impl TextBuffer {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Unmasks and appends a piece.
     pub(super) fn push(
         &mut self,

@@ -2,27 +2,30 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use smol::io::{AsyncRead, AsyncWrite};
 use sockeye::handshake::ClientRequest;
-use sockeye::{CloseCode, Config, Error, SocketError, Timeout, blocking};
+use sockeye::{CloseCode, Config, Error, SocketError, Timeout, Timeouts, blocking};
 use tokio::io::duplex;
 
 use crate::support::*;
 
 /// A socket that counts its reads, and how often it is told of a timeout.
 #[derive(Debug)]
-struct Counting {
-    stream: TcpStream,
+struct Counting<S = TcpStream> {
+    stream: S,
     reads: Arc<AtomicUsize>,
     timeouts: Arc<AtomicUsize>,
 }
 
-impl Counting {
-    fn new(stream: TcpStream, reads: &Arc<AtomicUsize>) -> Self {
+impl<S> Counting<S> {
+    fn new(stream: S, reads: &Arc<AtomicUsize>) -> Self {
         Self {
             stream,
             reads: Arc::clone(reads),
@@ -65,6 +68,35 @@ impl blocking::Stream for Counting {
 
     fn shutdown_write(&mut self) -> io::Result<()> {
         self.stream.shutdown(std::net::Shutdown::Write)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
     }
 }
 
@@ -165,6 +197,87 @@ fn echoes_with_a_deadline_set_few_timeouts() {
         ws.close(CloseCode::NORMAL, "").unwrap();
         serving.join().unwrap();
     });
+}
+
+/// With every deadline set, and pings on their way, a blocked reader looks up a few times for each
+/// ping, and one that shares its connection twenty times a second besides.
+#[test]
+fn a_blocking_reader_with_deadlines_sleeps() {
+    for split in [false, true] {
+        bounded(move || {
+            let (listener, address) = listen();
+            let serving = thread::spawn(move || {
+                let (stream, _) = listener.accept().unwrap();
+                let mut ws = blocking::accept(stream, &Config::new()).unwrap();
+                assert_eq!(ws.recv().unwrap(), None);
+            });
+            let reads = Arc::new(AtomicUsize::new(0));
+            let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
+            let stream = Counting::new(TcpStream::connect(address).unwrap(), &reads);
+            let config = Config::new().with_timeouts(busy());
+            let (mut ws, _) = blocking::client(stream, &request, &config).unwrap();
+            if split {
+                let (mut receive, _send) = ws.split_with(|stream| {
+                    let second = stream.stream.try_clone().unwrap();
+                    let second = Counting::new(second, &stream.reads);
+                    (stream, second)
+                });
+                assert_eq!(receive.recv().unwrap(), None);
+            } else {
+                assert_eq!(ws.recv().unwrap(), None);
+                assert!(ws.rtt().is_some());
+            }
+            let reads = reads.load(Ordering::Relaxed);
+            assert!((10..200).contains(&reads), "{reads}");
+            serving.join().unwrap();
+        });
+    }
+}
+
+/// Ten pings, and the end of the connection after a second.
+fn busy() -> Timeouts {
+    let long = Some(Duration::from_secs(60));
+    Timeouts::new()
+        .with_ping(Some(Duration::from_millis(95)))
+        .with_pong(long)
+        .with_write(long)
+        .with_idle(long)
+        .with_lifetime(Some(Duration::from_secs(1)), Duration::ZERO)
+}
+
+/// The same on smol: each attempt to read is counted, whatever woke the task.
+#[test]
+fn a_futures_reader_with_deadlines_sleeps() {
+    for split in [false, true] {
+        bounded(move || {
+            let (listener, address) = listen();
+            let serving = thread::spawn(move || {
+                let (stream, _) = listener.accept().unwrap();
+                let mut ws = blocking::accept(stream, &Config::new()).unwrap();
+                assert_eq!(ws.recv().unwrap(), None);
+            });
+            smol::block_on(async {
+                let reads = Arc::new(AtomicUsize::new(0));
+                let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
+                let stream = smol::net::TcpStream::connect(address).await.unwrap();
+                let stream = Counting::new(stream, &reads);
+                let config = Config::new().with_timeouts(busy());
+                let client = sockeye::futures::client(stream, &request, &config);
+                let (mut ws, _) = client.await.unwrap();
+                if split {
+                    let (mut receive, send) = ws.split();
+                    assert_eq!(receive.recv().await.unwrap(), None);
+                    assert!(send.rtt().is_some());
+                } else {
+                    assert_eq!(ws.recv().await.unwrap(), None);
+                    assert!(ws.rtt().is_some());
+                }
+                let reads = reads.load(Ordering::Relaxed);
+                assert!((10..200).contains(&reads), "{reads}");
+            });
+            serving.join().unwrap();
+        });
+    }
 }
 
 fn paused() -> tokio::runtime::Runtime {

@@ -16,10 +16,14 @@
 
 mod clock;
 mod closing;
+mod deadlines;
+mod fire;
 mod halves;
 mod opening;
+mod rates;
 mod support;
 mod talking;
+mod virtual_time;
 
 /// Runs scenarios, which are generic over the adapter, on all of them.
 macro_rules! on_every_adapter {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use sockeye::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use sockeye::{
-    CloseCode, Closed, Config, Event, Kind, Message, Payload, ReadIo, Sender, SocketError, State,
-    Timeouts, WriteIo, blocking, futures, mask,
+    CloseCode, Closed, Config, Event, Kind, Limits, Message, Payload, ReadIo, Received, Rtt,
+    Sender, SocketError, State, Timeouts, WriteIo, blocking, futures, mask,
 };
 
 /// Long enough for anything but a hang.
@@ -52,10 +52,14 @@ pub(crate) trait Ws: Sized + 'static {
         fin: bool,
     ) -> Outcome<()>;
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()>;
+    async fn probe(&mut self) -> Outcome<()>;
+    fn rtt(&self) -> Option<Rtt>;
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<Closed>;
     fn closed(&self) -> Option<Closed>;
     fn state(&self) -> State;
     fn queued(&self) -> usize;
+    fn set_limits(&mut self, limits: &Limits);
+    fn received(&self) -> Received;
     fn subprotocol(&self) -> Option<&str>;
 }
 
@@ -92,6 +96,12 @@ impl<I: ReadIo + WriteIo + 'static> Ws for sockeye::WebSocket<I> {
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload).await
     }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe().await
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
+    }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<Closed> {
         self.close(code, reason).await
     }
@@ -103,6 +113,12 @@ impl<I: ReadIo + WriteIo + 'static> Ws for sockeye::WebSocket<I> {
     }
     fn queued(&self) -> usize {
         self.queued()
+    }
+    fn set_limits(&mut self, limits: &Limits) {
+        self.set_limits(limits);
+    }
+    fn received(&self) -> Received {
+        self.received()
     }
     fn subprotocol(&self) -> Option<&str> {
         self.negotiated().subprotocol()
@@ -142,6 +158,12 @@ impl Ws for blocking::WebSocket<TcpStream> {
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload)
     }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe()
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
+    }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<Closed> {
         self.close(code, reason)
     }
@@ -153,6 +175,12 @@ impl Ws for blocking::WebSocket<TcpStream> {
     }
     fn queued(&self) -> usize {
         self.queued()
+    }
+    fn set_limits(&mut self, limits: &Limits) {
+        self.set_limits(limits);
+    }
+    fn received(&self) -> Received {
+        self.received()
     }
     fn subprotocol(&self) -> Option<&str> {
         self.negotiated().subprotocol()
@@ -170,6 +198,8 @@ pub(crate) trait Rx: 'static {
 pub(crate) trait Tx: 'static {
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()>;
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()>;
+    async fn probe(&mut self) -> Outcome<()>;
+    fn rtt(&self) -> Option<Rtt>;
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()>;
 }
 
@@ -204,6 +234,12 @@ impl<W: WriteIo + 'static> Tx for sockeye::SendHalf<W> {
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload).await
     }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe().await
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
+    }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()> {
         self.close(code, reason).await
     }
@@ -215,6 +251,12 @@ impl Tx for blocking::SendHalf<TcpStream> {
     }
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()> {
         self.ping(payload)
+    }
+    async fn probe(&mut self) -> Outcome<()> {
+        self.probe()
+    }
+    fn rtt(&self) -> Option<Rtt> {
+        self.rtt()
     }
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()> {
         self.close(code, reason)

@@ -14,6 +14,7 @@
     reason = "a test"
 )]
 
+mod deadlines;
 mod mock;
 mod tasks;
 
@@ -102,6 +103,10 @@ fn receiving() {
         receive_all(polls, &mock, any, async || {
             ws.recv_with(|event, _| event.into_owned()).await
         });
+
+        let mock = Mock::rough();
+        let mut ws = server(&watched(Config::new()), &mock);
+        receive_all(polls, &mock, any, async || ws.recv_event().await);
     }
 }
 
@@ -117,6 +122,10 @@ fn receiving_by_half() {
 
         let mock = Mock::rough();
         let (mut receive, _send) = halves(&Config::new(), &mock);
+        receive_all(polls, &mock, any, async || receive.recv_event().await);
+
+        let mock = Mock::rough();
+        let (mut receive, _send) = halves(&watched(Config::new()), &mock);
         receive_all(polls, &mock, any, async || receive.recv_event().await);
 
         let mock = Mock::rough();
@@ -226,13 +235,15 @@ fn send_in_every_way<S: Sends>(make: impl Fn(&Config, &Mock) -> S) {
     for way in [Way::Send, Way::Feed, Way::Fragment, Way::Ping] {
         let mut unsent = 0;
         for polls in 1..60 {
-            let mock = Mock::rough();
-            let ws = make(&Config::new(), &mock);
-            assert_eq!(send_all(polls, way, &mock, ws), 0);
+            for dress in [std::convert::identity, watched] {
+                let mock = Mock::rough();
+                let ws = make(&dress(Config::new()), &mock);
+                assert_eq!(send_all(polls, way, &mock, ws), 0);
 
-            let mock = Mock::rough();
-            let ws = make(&narrow(), &mock);
-            unsent += send_all(polls, way, &mock, ws);
+                let mock = Mock::rough();
+                let ws = make(&dress(narrow()), &mock);
+                unsent += send_all(polls, way, &mock, ws);
+            }
         }
         // Both happened: a full queue, and pings that need no room in it.
         assert_eq!(unsent == 0, way == Way::Ping);

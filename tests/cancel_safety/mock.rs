@@ -7,11 +7,12 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use sockeye::futures::FuturesIo;
 use sockeye::{
-    Config, Connection, Instant, Limits, Negotiated, ReadIo, ReceiveHalf, SendHalf, WebSocket,
-    WriteIo, mask,
+    Config, Connection, Instant, Limits, Negotiated, ReadIo, ReceiveHalf, SendHalf, Timeouts,
+    WebSocket, WriteIo, mask,
 };
 
 /// What a transport does, and what went over it.
@@ -32,7 +33,13 @@ pub(crate) struct Wire {
     pub(crate) takes_nothing: bool,
     /// Nothing is written until the test allows it.
     pub(crate) blocked: bool,
+    /// The next write blocks those that follow.
+    pub(crate) takes_one: bool,
     pub(crate) shut_down: bool,
+    pub(crate) shutdown_error: Option<ErrorKind>,
+    /// A clock that the test winds on, instead of the system's, and its timer.
+    pub(crate) clock: Option<Instant>,
+    timer: Option<(Instant, Waker)>,
     /// Every other call is refused, with a wake-up.
     pub(crate) stutters: bool,
     turn: usize,
@@ -113,6 +120,27 @@ impl Mock {
         wire.writer = None;
     }
 
+    /// Starts a clock that stands still.
+    pub(crate) fn stop_the_clock(&self) {
+        self.wire().clock = Some(Instant::from_millis(1_000_000));
+    }
+
+    /// Winds the clock on, and wakes who waits for what it shows then.
+    pub(crate) fn wind(&self, time: Duration) {
+        let mut wire = self.wire();
+        let now = wire.clock.unwrap() + time;
+        wire.clock = Some(now);
+        if let Some((_, waker)) = wire.timer.take_if(|(deadline, _)| *deadline <= now) {
+            drop(wire);
+            waker.wake();
+        }
+    }
+
+    fn now(&self) -> Instant {
+        let clock = self.wire().clock;
+        clock.unwrap_or_else(|| std::time::Instant::now().into())
+    }
+
     /// How many bytes were taken.
     pub(crate) fn taken(&self) -> usize {
         let wire = self.wire();
@@ -186,6 +214,10 @@ impl Mock {
             }
             return Poll::Pending;
         }
+        if wire.takes_one {
+            wire.takes_one = false;
+            wire.blocked = true;
+        }
         let size = wire.write_size;
         let bytes = buffers.iter().flat_map(|buffer| buffer.iter());
         let bytes: Vec<u8> = bytes.copied().take(size).collect();
@@ -210,6 +242,9 @@ impl Mock {
     }
 
     fn shut_down(&self) -> Poll<io::Result<()>> {
+        if let Some(error) = self.wire().shutdown_error {
+            return Poll::Ready(Err(error.into()));
+        }
         self.wire().shut_down = true;
         Poll::Ready(Ok(()))
     }
@@ -220,10 +255,13 @@ impl ReadIo for Mock {
         self.read(cx, buffer)
     }
 
-    /// Wakes nobody: tests poll again.
-    fn poll_deadline(&mut self, _cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+    /// On the system's clock it wakes nobody: tests poll again.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let now = self.now();
+        let timer = deadline.map(|deadline| (deadline, cx.waker().clone()));
+        self.wire().timer = timer.filter(|(deadline, _)| *deadline > now);
         match deadline {
-            Some(deadline) if deadline <= std::time::Instant::now().into() => Poll::Ready(()),
+            Some(deadline) if deadline <= now => Poll::Ready(()),
             _ => Poll::Pending,
         }
     }
@@ -244,6 +282,10 @@ impl WriteIo for Mock {
 
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shut_down()
+    }
+
+    fn now(&self) -> Instant {
+        Self::now(self)
     }
 }
 
@@ -332,7 +374,8 @@ fn connection(config: &Config) -> Connection {
 }
 
 pub(crate) fn server(config: &Config, mock: &Mock) -> WebSocket<Mock> {
-    WebSocket::new(mock.clone(), connection(config), &[])
+    let connection = Connection::server(config, Negotiated::new(), mock.now());
+    WebSocket::new(mock.clone(), connection, &[])
 }
 
 pub(crate) type Half = FuturesIo<Mock>;
@@ -345,6 +388,18 @@ pub(crate) fn halves(config: &Config, mock: &Mock) -> (ReceiveHalf<Half, Half>, 
 /// Settings with room for one message.
 pub(crate) fn narrow() -> Config {
     Config::new().with_limits(Limits::new().with_max_queued(64))
+}
+
+/// Every deadline that there is, none of which passes while a test runs.
+pub(crate) fn watched(config: Config) -> Config {
+    let long = Some(Duration::from_secs(600));
+    let timeouts = Timeouts::new()
+        .with_ping(long)
+        .with_pong(long)
+        .with_write(long)
+        .with_idle(long)
+        .with_lifetime(long, Duration::ZERO);
+    config.with_timeouts(timeouts)
 }
 
 /// A frame of a client's.

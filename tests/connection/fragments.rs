@@ -1,6 +1,6 @@
 //! HARDENING F-30 to F-42 and G: messages in fragments, and limits.
 
-use sockeye::{CapacityError, Config, Delivery, Input, ProtocolError};
+use sockeye::{CapacityError, Config, Delivery, Input, Limits, ProtocolError};
 
 use crate::wire::*;
 
@@ -162,7 +162,8 @@ fn g_04_the_sum_overflows() {
 fn g_05_empty_fragments_by_the_thousand() {
     for role in BOTH {
         for delivery in [Delivery::Messages, Delivery::Chunks] {
-            let config = Config::new().with_delivery(delivery);
+            let limits = Limits::new().with_max_empty_fragments(u32::MAX);
+            let config = Config::new().with_delivery(delivery).with_limits(limits);
             let mut conn = connection(*role, &config);
             let mut events = Vec::new();
             let empty = to(*role, &hex("0000")).repeat(1000);

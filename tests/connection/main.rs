@@ -10,6 +10,7 @@
 )]
 
 mod autobahn;
+mod budgets;
 mod close;
 mod deflate;
 mod deflate_cuts;
@@ -18,6 +19,7 @@ mod fragments;
 mod framing;
 mod laws;
 mod misuse;
+mod observer;
 mod output;
 mod pair;
 mod pause;

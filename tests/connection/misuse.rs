@@ -251,7 +251,7 @@ fn split_halves_behave_like_the_whole() {
         let (mut receiver, mut sender) = connection(*role, &Config::new()).into_split();
         let mut read = sockeye::Input::new(&mut input);
         let mut events = Vec::new();
-        while let Some(event) = receiver.receive(&mut read).unwrap() {
+        while let Some(event) = receiver.receive(START, &mut read).unwrap() {
             sender.respond(START, &event);
             events.push(Got::from(event));
         }
@@ -266,7 +266,7 @@ fn split_halves_behave_like_the_whole() {
         let mut input = to(*role, &hex("8300"));
         let (mut receiver, mut sender) = connection(*role, &Config::new()).into_split();
         let error = receiver
-            .receive(&mut sockeye::Input::new(&mut input))
+            .receive(START, &mut sockeye::Input::new(&mut input))
             .unwrap_err();
         for _ in 0..2 {
             sender.fail(START, error);
@@ -288,7 +288,7 @@ fn a_sending_half_is_not_misled_by_late_reports() {
     let close = |role| {
         let mut input = to(role, &hex("8802 03E9"));
         let (mut receiver, _) = connection(role, &Config::new()).into_split();
-        let event = receiver.receive(&mut sockeye::Input::new(&mut input));
+        let event = receiver.receive(START, &mut sockeye::Input::new(&mut input));
         event.unwrap().unwrap().into_owned()
     };
     for role in BOTH {

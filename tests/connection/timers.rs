@@ -142,6 +142,22 @@ fn t_02_a_dead_peer_is_found_in_ping_and_pong_time() {
     }
 }
 
+/// A ping that is sent while the one before has no answer must not begin the wait anew. It did, so
+/// an interval that was shorter than the deadline never found a dead peer.
+#[test]
+fn regression_pings_in_short_intervals_put_off_the_deadline() {
+    for role in BOTH {
+        let timeouts = keep_alive().with_ping(Some(Duration::from_secs(10)));
+        let mut conn = connection(*role, timeouts);
+        for second in [10, 20] {
+            assert!(!turn(&mut conn, at(second)).unwrap().is_empty());
+        }
+        assert_eq!(conn.poll_timeout(), Some(at(30)));
+        let error = Error::Timeout(Timeout::Pong);
+        assert_eq!(conn.handle_timeout(at(30)), Err(error));
+    }
+}
+
 /// Any byte is a sign of life: of a pong, of a message, of half a header.
 #[test]
 fn any_byte_is_a_sign_of_life() {
@@ -293,6 +309,23 @@ fn t_02_a_connection_without_messages_is_closed() {
         assert_eq!((closed.error, closed.expired), (None, Some(Timeout::Idle)));
         assert_eq!(closed.since, Some(at(125)));
         assert!(closed.clean);
+    }
+}
+
+/// The first reason stays, if the closing handshake takes too long as well.
+#[test]
+fn the_deadline_that_passed_first_is_told() {
+    let timeouts = Timeouts::new().with_idle(Some(PING));
+    for role in BOTH {
+        let mut conn = connection(*role, timeouts.clone());
+        turn(&mut conn, at(30)).unwrap();
+        let error = Error::Timeout(Timeout::Close);
+        assert_eq!(turn(&mut conn, at(35)), Err(error));
+        let closed = conn.closed().unwrap();
+        assert_eq!(
+            (closed.expired, closed.error),
+            (Some(Timeout::Idle), Some(error))
+        );
     }
 }
 

@@ -408,6 +408,7 @@ pub(crate) fn code_of(error: Error) -> u16 {
         Error::Protocol(_) => 1002,
         Error::InvalidUtf8 | Error::InvalidDeflate => 1007,
         Error::Capacity(_) => 1009,
+        Error::Policy(_) => 1008,
         other => panic!("{other:?} has no close code"),
     }
 }

@@ -8,7 +8,10 @@ use super::stream::{BlockingIo, Stream};
 use super::{WebSocket, block_on};
 use crate::adapter::driver::poll_item;
 use crate::adapter::{SocketError, split};
-use crate::{CloseCode, CloseFrame, Closed, Event, Kind, Message, Payload, State, Unsent};
+use crate::{
+    CloseCode, CloseFrame, Closed, Event, Kind, Limits, Message, Payload, Received, Rtt, State,
+    Unsent,
+};
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
 
@@ -71,6 +74,16 @@ impl<S: Stream> ReceiveHalf<S> {
         handle: impl FnOnce(Event<'_>) -> T,
     ) -> Result<Option<T>, SocketError> {
         block_on(self.0.recv_with(handle))
+    }
+
+    /// As [`sockeye::ReceiveHalf::received`](crate::ReceiveHalf::received).
+    pub fn received(&self) -> Received {
+        self.0.received()
+    }
+
+    /// As [`sockeye::ReceiveHalf::set_limits`](crate::ReceiveHalf::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.0.set_limits(limits);
     }
 
     /// How the connection ended, once it has.
@@ -196,6 +209,15 @@ impl<S: Stream> SendHalf<S> {
         block_on(self.0.ping(payload))
     }
 
+    /// As [`sockeye::WebSocket::probe`](crate::WebSocket::probe).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn probe(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.probe())
+    }
+
     /// As [`sockeye::SendHalf::close`](crate::SendHalf::close).
     ///
     /// # Errors
@@ -223,5 +245,10 @@ impl<S: Stream> SendHalf<S> {
     /// How many bytes wait to be written.
     pub fn queued(&self) -> usize {
         self.0.queued()
+    }
+
+    /// The round trips so far. As [`sockeye::WebSocket::rtt`](crate::WebSocket::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.0.rtt()
     }
 }

@@ -46,7 +46,7 @@ use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
     CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
-    Message, Negotiated, Payload, Sender, State, Unsent,
+    Limits, Message, Negotiated, Payload, Received, Rtt, Sender, State, Unsent,
 };
 
 #[cfg(feature = "deflate")]
@@ -257,6 +257,11 @@ impl<S> WebSocket<S> {
         self.0.queued()
     }
 
+    /// The round trips so far. As [`sockeye::WebSocket::rtt`](crate::WebSocket::rtt).
+    pub fn rtt(&self) -> Option<Rtt> {
+        self.0.rtt()
+    }
+
     /// The stream.
     pub fn stream(&self) -> &S {
         self.0.io().stream()
@@ -371,6 +376,16 @@ impl<S: Stream> WebSocket<S> {
         block_on(self.0.flush())
     }
 
+    /// As [`sockeye::WebSocket::received`](crate::WebSocket::received).
+    pub fn received(&self) -> Received {
+        self.0.received()
+    }
+
+    /// As [`sockeye::WebSocket::set_limits`](crate::WebSocket::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.0.set_limits(limits);
+    }
+
     /// As [`sockeye::WebSocket::shrink`](crate::WebSocket::shrink).
     #[cfg(feature = "deflate")]
     pub fn shrink(&mut self) {
@@ -414,6 +429,15 @@ impl<S: Stream> WebSocket<S> {
     /// As there.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SocketError> {
         block_on(self.0.ping(payload))
+    }
+
+    /// As [`sockeye::WebSocket::probe`](crate::WebSocket::probe).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn probe(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.probe())
     }
 
     /// As [`sockeye::WebSocket::close`](crate::WebSocket::close).

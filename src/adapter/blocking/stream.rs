@@ -18,6 +18,10 @@ const SHARED_READ_WAIT: Duration = Duration::from_millis(50);
 /// together.
 const SHARED_WRITE_WAIT: Duration = Duration::from_millis(2);
 
+/// If a deadline starts with a write, the write waits no longer than this before the clock is read.
+/// Nearly always it takes no time, and then the clock need not be.
+const FIRST_WRITE_WAIT: Duration = Duration::from_millis(50);
+
 /// While there is a deadline, no write waits longer than this, so that a deadline which starts with
 /// the write is met. Setting a timeout for each write would cost more than looking up.
 const LONGEST_WRITE_WAIT: Duration = Duration::from_secs(1);
@@ -161,7 +165,7 @@ impl<S> BlockingIo<S> {
             Some(deadline) if deadline <= Instant::from_nanos(0) => Some(if self.shared {
                 SHARED_WRITE_WAIT
             } else {
-                LONGEST_WRITE_WAIT
+                FIRST_WRITE_WAIT
             }),
             Some(_) => self
                 .wait(SHARED_WRITE_WAIT)

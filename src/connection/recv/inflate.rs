@@ -7,7 +7,7 @@ use core::time::Duration;
 use bytes::BytesMut;
 
 use super::{Incoming, Parts, Receiver};
-use crate::config::{Config, DeflateParams, Delivery, Memory};
+use crate::config::{Config, DeflateParams, Delivery, Limits, Memory};
 use crate::connection::event::{Event, Fragment};
 use crate::error::{CapacityError, Error};
 use crate::extension::deflate::{Inflater, with_scratch};
@@ -107,6 +107,12 @@ impl Receiver {
         }
     }
 
+    pub(super) fn set_inflate_limits(&mut self, limits: &Limits) {
+        if let Some(inflation) = &mut self.inflation {
+            inflation.max_ratio = limits.max_inflate_ratio();
+        }
+    }
+
     pub(super) fn inflater(&mut self) -> Option<&mut Inflater> {
         let active = self.inflation.as_mut()?.active.as_mut()?;
         Some(&mut active.inflater)
@@ -153,10 +159,15 @@ impl Receiver {
             return Ok(None);
         };
         let piece = self.decoder.payload(input);
+        self.received.compressed += piece.len() as u64;
         let mut rest = &*piece;
         with_scratch(|scratch| {
             loop {
                 let (plaintext, result) = active.inflate(&mut rest, scratch, bounds);
+                if assembler.len() + plaintext.len() > self.max_held {
+                    return Err(CapacityError::OutOfMemory.into());
+                }
+                self.received.inflated += plaintext.len() as u64;
                 // 7692-6.1-05: UTF-8 is asked of what was inflated.
                 assembler
                     .push(plaintext, None, bounds.size)
@@ -175,6 +186,8 @@ impl Receiver {
             return Ok(None);
         };
         // In the order in which pieces are checked: text, then its compression.
+        self.received.messages += 1;
+        self.received.payload += assembler.len() as u64;
         let message = assembler.finish().map_err(|_| Error::InvalidUtf8)?;
         active.finish()?;
         Ok(Some(message.into()))
@@ -208,12 +221,16 @@ impl Receiver {
                 inflated
             } else {
                 let piece = self.decoder.payload_up_to(input, TAKE);
+                self.received.compressed += piece.len() as u64;
                 let mut rest = &*piece;
                 let inflated = active.inflate_owned(&mut rest, bounds);
                 active.pending = rest.to_vec();
                 inflated
             };
             let last = result.is_ok() && fin && self.decoder.remaining() == 0 && !active.more;
+            self.received.inflated += plaintext.len() as u64;
+            self.received.payload += plaintext.len() as u64;
+            self.received.messages += u64::from(last);
             if !plaintext.is_empty() || last {
                 let event = message.fragment(plaintext, last)?;
                 result?;

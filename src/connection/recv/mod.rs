@@ -1,14 +1,20 @@
 //! The receiving half: frames in, events out.
 
+mod budget;
 #[cfg(feature = "deflate")]
 mod inflate;
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+use budget::Budget;
 use bytes::BytesMut;
 
 use super::event::{Event, Fragment};
+use super::observer::{Observed, Observer};
 use crate::close::CloseFrame;
-use crate::config::{Config, Delivery};
-use crate::error::{CapacityError, Error, ProtocolError};
+use crate::config::{Config, Delivery, Limits};
+use crate::error::{CapacityError, Error, PolicyError, ProtocolError};
 use crate::frame::{Decoder, Header, OpCode, Rules};
 use crate::input::Input;
 use crate::message::{Assembler, Kind, Payload, Text};
@@ -34,9 +40,21 @@ pub struct Receiver {
     control: BytesMut,
     max_frame_size: u64,
     max_message_size: u64,
+    max_fragments: u64,
+    max_empty_fragments: u32,
+    /// What may be held of a message.
+    max_held: usize,
     delivery: Delivery,
     /// No message is taken for a while.
     paused: bool,
+    /// There is a budget, an observer, or a pause: one question in place of three, for every frame.
+    watched: bool,
+    /// The rates that the peer has to keep, if there are any.
+    budget: Option<Box<Budget>>,
+    /// What was received, but for the messages that lay whole in the input.
+    received: Received,
+    whole_messages: u64,
+    observed: Observed,
     #[cfg(feature = "deflate")]
     inflation: Option<inflate::Inflation>,
     end: Option<End>,
@@ -53,6 +71,12 @@ enum Frame {
     Control(Control),
 }
 
+impl Frame {
+    fn is_data(self) -> bool {
+        matches!(self, Self::Data { .. })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Control {
     Close,
@@ -67,6 +91,9 @@ struct Incoming {
     /// Payload bytes that its headers declared so far; at most `max_message_size` unless it is
     /// compressed.
     size: u64,
+    /// Its frames so far, and those without payload.
+    fragments: u64,
+    empty_fragments: u32,
     /// Its payload goes through the inflater (RFC 7692 section 6).
     #[cfg(feature = "deflate")]
     compressed: bool,
@@ -91,30 +118,135 @@ enum End {
     Failed(Error),
 }
 
+/// What a connection received so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Received {
+    /// Bytes on the wire, headers and control frames included.
+    pub bytes: u64,
+    /// Frames of messages.
+    pub frames: u64,
+    /// Pings, pongs and Close frames.
+    pub control_frames: u64,
+    /// Messages that ended, or of which the last piece was handed out.
+    pub messages: u64,
+    /// Payload bytes of messages, inflated.
+    pub payload: u64,
+    /// How many of these came compressed.
+    pub inflated: u64,
+    /// What they were on the wire.
+    pub compressed: u64,
+    /// How often the peer was above a rate that is only reported
+    /// ([`Action::Report`](crate::Action::Report)).
+    pub floods: u64,
+}
+
+impl Received {
+    /// By how much the compressed messages were smaller on the wire, 0.25 being a quarter of their
+    /// size. `None` if there was none.
+    pub fn compression_ratio(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "a ratio is for the eye")]
+        (self.inflated > 0).then(|| self.compressed as f64 / self.inflated as f64)
+    }
+}
+
 impl Receiver {
     pub(super) fn new(config: &Config, rules: Rules) -> Self {
+        let limits = config.limits();
         Self {
             decoder: Decoder::new(rules),
             frame: Frame::None,
             message: None,
             control: BytesMut::new(),
-            max_frame_size: config.limits().max_frame_size(),
-            max_message_size: config.limits().max_message_size(),
+            max_frame_size: limits.max_frame_size(),
+            max_message_size: limits.max_message_size(),
+            max_fragments: limits.max_fragments().unwrap_or(u64::MAX),
+            max_empty_fragments: limits.max_empty_fragments(),
+            max_held: limits.max_memory().unwrap_or(usize::MAX),
             delivery: config.delivery(),
             paused: false,
+            watched: limits.has_rates(),
+            budget: Budget::new(limits),
+            received: Received::default(),
+            whole_messages: 0,
+            observed: Observed::default(),
             #[cfg(feature = "deflate")]
             inflation: None,
             end: None,
         }
     }
 
-    /// Consumes input up to the next event. `None` means that all of it was consumed.
+    /// Tells somebody what is received; see
+    /// [`Connection::set_observer`](super::Connection::set_observer).
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.observed = Observed(Some(observer));
+        self.watched = true;
+    }
+
+    /// Changes what the peer may do; see [`Connection::set_limits`](super::Connection::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.max_frame_size = limits.max_frame_size();
+        self.max_message_size = limits.max_message_size();
+        self.max_fragments = limits.max_fragments().unwrap_or(u64::MAX);
+        self.max_empty_fragments = limits.max_empty_fragments();
+        self.max_held = limits.max_memory().unwrap_or(usize::MAX);
+        let floods = self.received().floods;
+        self.budget = Budget::new(limits);
+        self.note_watched();
+        self.received.floods = floods;
+        #[cfg(feature = "deflate")]
+        self.set_inflate_limits(limits);
+    }
+
+    /// What was received so far.
+    pub fn received(&self) -> Received {
+        let floods = self.budget.as_ref().map_or(0, |budget| budget.floods());
+        Received {
+            frames: self.received.frames + self.whole_messages,
+            messages: self.received.messages + self.whole_messages,
+            floods: self.received.floods + floods,
+            ..self.received
+        }
+    }
+
+    /// Bytes of a message that is not complete.
+    pub fn held(&self) -> usize {
+        let parts = self.message.as_ref().map(|message| &message.parts);
+        match parts {
+            Some(Parts::Assembled(assembler)) => assembler.len(),
+            Some(Parts::None | Parts::Chunks(_)) | None => 0,
+        }
+    }
+
+    /// How much of a message may be held; the rest of what the connection may hold is output.
+    pub(super) fn set_max_held(&mut self, max: usize) {
+        self.max_held = max;
+    }
+
+    /// Whether [`receive`](Self::receive) goes by the time, because there are rates to keep. If not,
+    /// any moment will do.
+    pub fn needs_time(&self) -> bool {
+        self.budget.is_some()
+    }
+
+    /// Whether the peer is not listened to until the next deadline, because it was above a rate.
+    pub fn is_throttled(&self) -> bool {
+        let budget = self.budget.as_ref();
+        budget.is_some_and(|budget| budget.blocked_until().is_some())
+    }
+
+    /// Consumes input up to the next event. `None` means that all of it was consumed, unless the
+    /// receiver is [paused](Self::pause) or the peer above a rate.
     ///
     /// # Errors
     ///
     /// As [`Connection::receive`](super::Connection::receive).
     #[inline]
-    pub fn receive<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+    pub fn receive<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
         match self.end {
             None => {}
             Some(End::Closed) => {
@@ -126,7 +258,13 @@ impl Receiver {
                 return Err(error);
             }
         }
-        let result = self.step(input);
+        let before = input.consumed();
+        let result = self.step(now, input);
+        let taken = input.consumed() - before;
+        self.received.bytes += taken as u64;
+        if self.watched {
+            self.watch(now, taken, &result);
+        }
         match &result {
             Ok(Some(Event::Close(_))) => self.finish(End::Closed),
             Ok(_) => {}
@@ -141,11 +279,22 @@ impl Receiver {
     /// Takes no messages for a while; see [`Connection::pause`](super::Connection::pause).
     pub fn pause(&mut self) {
         self.paused = true;
+        self.watched = true;
+    }
+
+    /// Whether no messages are taken.
+    pub fn is_paused(&self) -> bool {
+        self.paused
     }
 
     /// Takes messages again.
     pub fn resume(&mut self) {
         self.paused = false;
+        self.note_watched();
+    }
+
+    fn note_watched(&mut self) {
+        self.watched = self.paused || self.budget.is_some() || self.observed.is_some();
     }
 
     fn finish(&mut self, end: End) {
@@ -155,20 +304,29 @@ impl Receiver {
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        #[cfg(feature = "deflate")]
-        return self.inflater_timeout();
-        #[cfg(not(feature = "deflate"))]
+        let budget = self.budget.as_ref();
+        let deadlines = [
+            budget.and_then(|budget| budget.blocked_until()),
+            self.inflater_timeout(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn inflater_timeout(&self) -> Option<Instant> {
         None
     }
 
-    /// Gives back what was not used for a while. It is no error, and the peer does not see it.
+    /// Listens again to a peer that was above a rate, and gives back what was not used for a while.
+    /// Neither is an error.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(budget) = &mut self.budget {
+            budget.handle_timeout(now);
+        }
         #[cfg(feature = "deflate")]
         if let Some(inflater) = self.inflater() {
             inflater.handle_timeout(now);
         }
-        #[cfg(not(feature = "deflate"))]
-        let _nothing_to_do = now;
     }
 
     /// Gives back what a partial message holds, because the transport ended: it will never be
@@ -180,18 +338,28 @@ impl Receiver {
         }
         self.message = None;
         self.control = BytesMut::new();
+        if let Some(budget) = &mut self.budget {
+            budget.release();
+        }
     }
 
     #[inline]
-    fn step<'b>(&mut self, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
+    fn step<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
         loop {
+            if self.watched && !self.may_go_on(now, input)? {
+                return Ok(None);
+            }
             if self.frame == Frame::None {
-                if self.paused && self.is_data_next(input) {
-                    return Ok(None);
-                }
                 let Some(header) = self.decoder.header(input)? else {
                     return Ok(None);
                 };
+                if self.watched {
+                    self.note_header();
+                }
                 if let Some(kind) = self.whole_message(&header, input) {
                     return self.lend(kind, input).map(Some);
                 }
@@ -199,7 +367,6 @@ impl Receiver {
             }
             let event = match self.frame {
                 Frame::None => None,
-                Frame::Data { .. } if self.paused => return Ok(None),
                 Frame::Data { fin } => self.data(fin, input)?,
                 Frame::Control(control) => self.control(control, input)?,
             };
@@ -216,10 +383,50 @@ impl Receiver {
     }
 
     #[cold]
-    fn is_data_next(&self, input: &Input<'_>) -> bool {
+    fn note_header(&mut self) {
+        if let Some(budget) = &mut self.budget {
+            budget.note_header();
+        }
+    }
+
+    /// Counts what was taken, and tells the observer.
+    #[cold]
+    fn watch(&mut self, now: Instant, taken: usize, result: &Result<Option<Event<'_>>, Error>) {
+        if let Some(budget) = &mut self.budget {
+            budget.note_bytes(now, taken);
+        }
+        if let Ok(Some(event)) = result {
+            self.observed.tell(|observer| observer.received(event));
+        }
+    }
+
+    /// Whether what comes next may be taken now: it may be a message in a pause, or too much for a
+    /// rate.
+    #[cold]
+    fn may_go_on(&mut self, now: Instant, input: &Input<'_>) -> Result<bool, Error> {
+        if self.frame != Frame::None {
+            return match &mut self.budget {
+                _ if self.paused && self.frame.is_data() => Ok(false),
+                Some(budget) if !input.is_empty() => budget.admits_more(now),
+                _ => Ok(true),
+            };
+        }
+        let Some(first) = self.decoder.first_byte(input) else {
+            return Ok(true);
+        };
         // 6455-5.5-01: control frames are those with the top bit of the opcode set.
-        let first = self.decoder.first_byte(input);
-        first.is_some_and(|first| first & 0x08 == 0)
+        if self.paused && first & 0x08 == 0 {
+            return Ok(false);
+        }
+        let Some(budget) = &mut self.budget else {
+            return Ok(true);
+        };
+        let was_throttled = budget.blocked_until().is_some();
+        let admitted = budget.admits(now, first)?;
+        if !admitted && !was_throttled {
+            self.observed.tell(|observer| observer.throttled());
+        }
+        Ok(admitted)
     }
 
     /// Whether the frame that was taken whole still has something to give.
@@ -256,6 +463,8 @@ impl Receiver {
     #[inline]
     fn lend<'b>(&mut self, kind: Kind, input: &mut Input<'b>) -> Result<Event<'b>, Error> {
         let payload = self.decoder.payload(input);
+        self.whole_messages += 1;
+        self.received.payload += payload.len() as u64;
         Ok(match kind {
             Kind::Text => Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?),
             Kind::Binary => Event::Binary(payload.into()),
@@ -265,13 +474,14 @@ impl Receiver {
     /// Decides on a frame by its header and the message it is in.
     fn begin(&mut self, header: &Header) -> Result<Frame, Error> {
         let kind = match header.opcode {
-            OpCode::Close => return Ok(Frame::Control(Control::Close)),
-            OpCode::Ping => return Ok(Frame::Control(Control::Ping)),
-            OpCode::Pong => return Ok(Frame::Control(Control::Pong)),
+            OpCode::Close => return Ok(self.begin_control(Control::Close)),
+            OpCode::Ping => return Ok(self.begin_control(Control::Ping)),
+            OpCode::Pong => return Ok(self.begin_control(Control::Pong)),
             OpCode::Continuation => None,
             OpCode::Text => Some(Kind::Text),
             OpCode::Binary => Some(Kind::Binary),
         };
+        self.received.frames += 1;
         // 6455-5.4-02, 6455-5.4-07: fragments of two messages are not mixed.
         let before = match (kind, &self.message) {
             (Some(_), None) => 0,
@@ -302,19 +512,32 @@ impl Receiver {
             Some(size) if size <= max_size => size,
             _ => return Err(CapacityError::MessageTooLarge.into()),
         };
-        match (&mut self.message, kind) {
-            (Some(message), _) => message.size = size,
-            (none, kind) => {
-                *none = Some(Incoming {
-                    kind: kind.unwrap_or(Kind::Binary),
-                    size,
-                    #[cfg(feature = "deflate")]
-                    compressed,
-                    parts: Parts::None,
-                });
+        let message = self.message.get_or_insert_with(|| Incoming {
+            kind: kind.unwrap_or(Kind::Binary),
+            size,
+            fragments: 0,
+            empty_fragments: 0,
+            #[cfg(feature = "deflate")]
+            compressed,
+            parts: Parts::None,
+        });
+        message.size = size;
+        message.fragments += 1;
+        if message.fragments > self.max_fragments {
+            return Err(PolicyError::TooManyFragments.into());
+        }
+        if header.len == 0 && !header.fin {
+            message.empty_fragments += 1;
+            if message.empty_fragments > self.max_empty_fragments {
+                return Err(PolicyError::TooManyEmptyFragments.into());
             }
         }
         Ok(Frame::Data { fin: header.fin })
+    }
+
+    fn begin_control(&mut self, control: Control) -> Frame {
+        self.received.control_frames += 1;
+        Frame::Control(control)
     }
 
     /// Takes what there is of a data frame's payload.
@@ -349,6 +572,10 @@ impl Receiver {
             return Ok(None);
         };
         let (piece, mask) = self.decoder.payload_masked(input);
+        if assembler.len() + piece.len() > self.max_held {
+            return Err(CapacityError::OutOfMemory.into());
+        }
+        self.received.payload += piece.len() as u64;
         assembler
             .push(piece, mask, self.max_message_size)
             .map_err(|_| Error::InvalidUtf8)?;
@@ -357,6 +584,7 @@ impl Receiver {
         }
         match self.message.take().map(|message| message.parts) {
             Some(Parts::Assembled(assembler)) => {
+                self.received.messages += 1;
                 let message = assembler.finish().map_err(|_| Error::InvalidUtf8)?;
                 Ok(Some(message.into()))
             }
@@ -376,6 +604,8 @@ impl Receiver {
         };
         let piece = self.decoder.payload(input);
         let last = fin && self.decoder.remaining() == 0;
+        self.received.payload += piece.len() as u64;
+        self.received.messages += u64::from(last);
         if message.kind == Kind::Text {
             validator.push(piece).map_err(|_| Error::InvalidUtf8)?;
             if last {

@@ -92,10 +92,17 @@ impl Sender {
             return;
         }
         let outline = Outline::message(message.kind(), options.priority());
-        self.push_data(outline, message.into_payload());
+        let payload = message.into_payload();
+        let len = payload.len();
+        self.push_data(outline, payload, len);
     }
 
+    #[inline]
     pub(super) fn check_send(&self, priority: Priority) -> Result<(), SendError> {
+        self.may_send(priority).map_err(|error| self.refuse(error))
+    }
+
+    fn may_send(&self, priority: Priority) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
         }
@@ -122,11 +129,19 @@ impl Sender {
         if self.push_compressed_fragment(outgoing, &payload, fin, super::deflate::Compress::Auto) {
             return Ok(());
         }
-        self.push_fragment(outgoing, fin, payload);
+        let len = payload.len();
+        self.push_fragment(outgoing, fin, payload, len);
         Ok(())
     }
 
-    pub(super) fn push_fragment(&mut self, outgoing: Outgoing, fin: bool, payload: Payload<'_>) {
+    /// Queues a fragment, which had `len` bytes before it was compressed.
+    pub(super) fn push_fragment(
+        &mut self,
+        outgoing: Outgoing,
+        fin: bool,
+        payload: Payload<'_>,
+        len: usize,
+    ) {
         let opcode = match self.outgoing {
             Some(_) => OpCode::Continuation,
             None => opcode_of(outgoing.kind),
@@ -138,10 +153,20 @@ impl Sender {
             compressed: outgoing.is_compressed(),
             priority: Priority::Normal,
         };
-        self.push_data(outline, payload);
+        self.push_data(outline, payload, len);
     }
 
     pub(super) fn check_fragment(
+        &self,
+        kind: Kind,
+        payload: &[u8],
+        fin: bool,
+    ) -> Result<Outgoing, SendError> {
+        self.may_send_fragment(kind, payload, fin)
+            .map_err(|error| self.refuse(error))
+    }
+
+    fn may_send_fragment(
         &self,
         kind: Kind,
         payload: &[u8],
@@ -173,9 +198,10 @@ impl Sender {
         Ok(outgoing)
     }
 
+    /// Queues a message or fragment, which had `len` bytes before it was compressed.
     #[inline]
-    pub(super) fn push_data(&mut self, outline: Outline, payload: Payload<'_>) {
-        self.note_message();
+    pub(super) fn push_data(&mut self, outline: Outline, payload: Payload<'_>, len: usize) {
+        self.note_sent(&outline, len, payload.len());
         if payload.len() <= self.max_fragment as usize {
             self.push_one(outline, payload);
         } else {
@@ -186,6 +212,7 @@ impl Sender {
 
     #[inline]
     fn push_one(&mut self, outline: Outline, payload: Payload<'_>) {
+        self.sent.frames += 1;
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let header = outline.header(key, payload.len());

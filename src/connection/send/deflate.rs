@@ -107,7 +107,8 @@ impl Sender {
         let payload = payload.into();
         let outgoing = self.check_fragment(kind, &payload, fin)?;
         if !self.push_compressed_fragment(outgoing, &payload, fin, compress) {
-            self.push_fragment(outgoing, fin, payload);
+            let len = payload.len();
+            self.push_fragment(outgoing, fin, payload, len);
         }
         Ok(())
     }
@@ -128,7 +129,7 @@ impl Sender {
                     compressed: true,
                     ..Outline::message(message.kind(), options.priority())
                 };
-                self.push_data(outline, Payload::from(output.as_slice()));
+                self.push_data(outline, Payload::from(output.as_slice()), plaintext.len());
             }
             is_smaller
         })
@@ -152,7 +153,12 @@ impl Sender {
             if let Some(deflater) = self.deflater() {
                 deflater.fragment(plaintext, fin, output);
             }
-            self.push_fragment(outgoing, fin, Payload::from(output.as_slice()));
+            self.push_fragment(
+                outgoing,
+                fin,
+                Payload::from(output.as_slice()),
+                plaintext.len(),
+            );
         });
         true
     }

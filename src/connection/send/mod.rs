@@ -1,5 +1,6 @@
 //! The sending half: messages and obligations in, bytes out.
 
+mod count;
 mod data;
 #[cfg(feature = "deflate")]
 mod deflate;
@@ -9,12 +10,14 @@ mod prepared;
 mod room;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
 use bytes::Bytes;
 
+pub use count::Sent;
 use data::{Outgoing, frame_header};
 #[cfg(feature = "deflate")]
 pub use deflate::Compress;
@@ -24,14 +27,16 @@ pub use prepared::Prepared;
 use room::Full;
 
 use super::event::Event;
+use super::observer::{Observed, Observer};
 use super::state::{Closed, Closing, Initiator, State, Transport};
 use super::timers::{Progress, Rtt, Timer, Timers};
 use super::transmit::{MAX_CONTROL_QUEUED, Queue, Transmit};
 use crate::close::{CloseCode, CloseFrame, MAX_REASON_LEN};
-use crate::config::{Config, Timeouts};
+use crate::config::{Config, Limits, Timeouts};
 use crate::error::{Error, SendError, Timeout};
 use crate::frame::OpCode;
 use crate::mask::Mask;
+use crate::message::Kind;
 use crate::random::MaskKeys;
 use crate::time::Instant;
 
@@ -54,9 +59,18 @@ pub struct Sender {
     #[cfg(feature = "deflate")]
     deflation: Option<deflate::Deflation>,
     closing: Closing,
+    sent: Sent,
+    observed: Observed,
+    /// What the observer was told that the message is made of whose fragments are being sent.
+    kind: Kind,
+    /// The observer knows that the connection is over.
+    told_closed: bool,
     /// The deadlines of an open connection, if there are any.
     timers: Option<Box<Timers>>,
     max_queued: usize,
+    /// What may be held in all, and what the other half holds of it.
+    max_memory: usize,
+    held_elsewhere: usize,
     /// Of 32 bits, like the next: that keeps the connection small.
     low_water: u32,
     /// The classes that had no room since they last had drained.
@@ -71,6 +85,10 @@ impl Sender {
         let timers = Timers::are_wanted(timeouts).then(|| Box::new(Timers::new(timeouts, now)));
         Self {
             timers,
+            sent: Sent::default(),
+            observed: Observed::default(),
+            kind: Kind::Binary,
+            told_closed: false,
             keys,
             queue: Queue::default(),
             outgoing: None,
@@ -78,14 +96,42 @@ impl Sender {
             deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
-            low_water: config.limits().low_water().try_into().unwrap_or(u32::MAX),
+            max_memory: config.limits().max_memory().unwrap_or(usize::MAX),
+            held_elsewhere: 0,
+            low_water: in_32_bits(config.limits().low_water()),
             full: Full::default(),
-            max_fragment: config
-                .max_fragment()
-                .and_then(|bytes| bytes.try_into().ok())
-                .unwrap_or(u32::MAX),
+            max_fragment: config.max_fragment().map_or(u32::MAX, in_32_bits),
             close_timeout: config.timeouts().close(),
         }
+    }
+
+    /// Tells somebody what is sent, and how it ends; see
+    /// [`Connection::set_observer`](super::Connection::set_observer).
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.observed = Observed(Some(observer));
+    }
+
+    /// Tells the observer, once, if the connection is over.
+    fn tell_closed(&mut self) {
+        if self.observed.0.is_some() && !self.told_closed {
+            if let Some(closed) = self.closed() {
+                self.told_closed = true;
+                self.observed.tell(|observer| observer.closed(&closed));
+            }
+        }
+    }
+
+    /// Changes what may be queued; see
+    /// [`Connection::set_limits`](super::Connection::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.max_queued = limits.max_queued();
+        self.low_water = in_32_bits(limits.low_water());
+        self.max_memory = limits.max_memory().unwrap_or(usize::MAX);
+    }
+
+    /// How much of what may be held in all the other half holds.
+    pub(super) fn set_held_elsewhere(&mut self, held: usize) {
+        self.held_elsewhere = held;
     }
 
     /// Queues a ping; see [`Connection::ping`](super::Connection::ping).
@@ -109,11 +155,17 @@ impl Sender {
     fn push_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
         self.check_control(payload)?;
         let frame = ControlFrame::new(opcode, self.next_key(), payload);
+        self.sent.control_frames += 1;
         self.queue.push_control(frame.as_bytes());
         Ok(())
     }
 
     fn check_control(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.may_send_control(payload)
+            .map_err(|error| self.refuse(error))
+    }
+
+    fn may_send_control(&self, payload: &[u8]) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
         }
@@ -140,6 +192,7 @@ impl Sender {
         };
         timers.note_ping();
         let frame = ControlFrame::new(OpCode::Ping, self.next_key(), &payload);
+        self.sent.control_frames += 1;
         self.queue.push_probe(frame.as_bytes());
         Ok(())
     }
@@ -153,6 +206,11 @@ impl Sender {
     /// The round trips so far; see [`Connection::rtt`](super::Connection::rtt).
     pub fn rtt(&self) -> Option<Rtt> {
         self.timers.as_ref()?.rtt()
+    }
+
+    /// Whether there are deadlines or round trips to watch.
+    pub(super) fn has_timers(&self) -> bool {
+        self.timers.is_some()
     }
 
     /// Something came from the peer, so it is alive. [`respond`](Self::respond) tells so as well.
@@ -225,6 +283,7 @@ impl Sender {
         };
         let body = body.get(..len).unwrap_or_default();
         let frame = ControlFrame::new(OpCode::Close, self.next_key(), body);
+        self.sent.control_frames += 1;
         self.queue.set_close(frame.as_bytes());
         self.closing.sent = Some(code);
         self.start_close_timer(now);
@@ -251,7 +310,9 @@ impl Sender {
             Event::Close(frame) => self.respond_close(now, frame),
             Event::Pong(payload) => {
                 if let Some(timers) = &mut self.timers {
-                    timers.note_pong(now, payload);
+                    if let Some(rtt) = timers.note_pong(now, payload) {
+                        self.observed.tell(|observer| observer.measured(rtt));
+                    }
                 }
             }
             Event::Text(_) | Event::Binary(_) | Event::Fragment(_) => self.note_message(),
@@ -269,6 +330,7 @@ impl Sender {
             return;
         }
         let frame = ControlFrame::new(OpCode::Pong, self.next_key(), payload);
+        self.sent.control_frames += 1;
         self.queue.push_pong(frame.as_bytes());
     }
 
@@ -294,6 +356,7 @@ impl Sender {
         }
         self.begin_closing(Initiator::Local, Some(now));
         self.closing.error = Some(error);
+        self.observed.tell(|observer| observer.failed(error));
         self.abandon_message();
         match error.close_code() {
             None => self.end(),
@@ -314,6 +377,7 @@ impl Sender {
         if self.closing.received.is_none() && self.closing.error.is_none() {
             self.begin_closing(Initiator::Peer, None);
             self.closing.error = Some(Error::Eof);
+            self.observed.tell(|observer| observer.failed(Error::Eof));
         }
         if self.closing.error.is_some() || self.queue.close_sent() {
             self.end();
@@ -336,6 +400,7 @@ impl Sender {
         self.closing.end();
         self.abandon_message();
         self.queue.clear();
+        self.tell_closed();
     }
 
     /// No message is sent any more, so the compressor goes as well.
@@ -447,6 +512,7 @@ impl Sender {
         }
         let error = Error::Timeout(Timeout::Close);
         self.closing.error = Some(error);
+        self.observed.tell(|observer| observer.failed(error));
         self.end();
         Err(error)
     }
@@ -455,6 +521,8 @@ impl Sender {
     #[inline]
     pub fn poll_transmit(&mut self) -> Option<Transmit<'_>> {
         if self.queue.is_empty() {
+            // What was queued when the transport ended has gone.
+            self.tell_closed();
             None
         } else {
             Some(Transmit(&mut self.queue))
@@ -515,6 +583,11 @@ impl Sender {
     pub fn closed(&self) -> Option<Closed> {
         (self.state() == State::Closed).then(|| self.closing.outcome())
     }
+}
+
+/// A number of bytes, or 4 GiB if there are more.
+fn in_32_bits(bytes: usize) -> u32 {
+    bytes.try_into().unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for Sender {

@@ -135,7 +135,7 @@ impl Sender {
             });
         outline.compressed = compressed.is_some();
         let payload = compressed.unwrap_or_else(|| plaintext.clone());
-        self.push_data(outline, Payload::from(payload));
+        self.push_data(outline, Payload::from(payload), plaintext.len());
         Ok(())
     }
 }

@@ -24,7 +24,8 @@ impl Sender {
     pub fn poll_drained(&mut self) -> bool {
         let before = self.full;
         for class in Priority::ALL {
-            if self.queue.data_ahead(class) <= self.low_water as usize {
+            let waiting = self.queue.data_ahead(class);
+            if waiting <= self.low_water as usize && self.has_room_for(class) {
                 self.full.remove(class);
             }
         }
@@ -35,7 +36,9 @@ impl Sender {
     /// and one message. What a message overtakes does not keep it out.
     pub(super) fn check_room(&self, priority: Priority) -> Result<(), SendError> {
         let queued = self.queue.data_ahead(priority);
-        if queued > 0 && queued >= self.max_queued {
+        let is_full = queued > 0 && queued >= self.max_queued;
+        // However urgent, there is no room where there is no memory.
+        if is_full || self.queue.len() + self.held_elsewhere >= self.max_memory {
             return Err(SendError::Full);
         }
         Ok(())
@@ -44,7 +47,8 @@ impl Sender {
     /// Notes which classes have no room any more, after something was queued.
     #[inline]
     pub(super) fn note_room(&mut self) {
-        if self.queue.data_len() >= self.max_queued {
+        // The lowest class is behind everything.
+        if self.check_room(Priority::Bulk).is_err() {
             for class in Priority::ALL {
                 if self.check_room(class).is_err() {
                     self.full.insert(class);

@@ -1,0 +1,267 @@
+//! How much and how often a peer may, beyond the sizes of frames and messages.
+
+use core::time::Duration;
+
+use sockeye::{
+    Action, CapacityError, CloseCode, Config, Connection, Error, Event, Input, Instant, Limits,
+    PolicyError, Rate, SendError, State, Timeouts,
+};
+
+use crate::wire::*;
+
+fn with(limits: Limits) -> Config {
+    Config::new().with_limits(limits)
+}
+
+fn later(millis: u64) -> Instant {
+    START + Duration::from_millis(millis)
+}
+
+/// Receives what may be received now; how many events there were, and what is left.
+fn take(conn: &mut Connection, now: Instant, bytes: &[u8]) -> (usize, Vec<u8>) {
+    let mut bytes = bytes.to_vec();
+    let mut input = Input::new(&mut bytes);
+    let mut events = 0;
+    while conn.receive(now, &mut input).unwrap().is_some() {
+        events += 1;
+    }
+    (events, input.as_slice().to_vec())
+}
+
+/// Feeds all of it, and waits whenever it has to. How long that took.
+fn take_all(conn: &mut Connection, bytes: &[u8]) -> (usize, Duration) {
+    let (mut now, mut rest, mut events) = (START, bytes.to_vec(), 0);
+    loop {
+        let (more, left) = take(conn, now, &rest);
+        (events, rest) = (events + more, left);
+        if rest.is_empty() {
+            return (events, now - START);
+        }
+        let until = conn.poll_timeout().expect("it says when to go on");
+        assert!(until > now);
+        now = until;
+        conn.handle_timeout(now).unwrap();
+    }
+}
+
+#[test]
+fn g_05_ten_million_empty_continuations() {
+    for role in BOTH {
+        let mut conn = connection(*role, &Config::new());
+        let mut start = to(*role, b"\x01\x00");
+        conn.receive(START, &mut Input::new(&mut start)).unwrap();
+        let batch = to(*role, &b"\x00\x00".repeat(999));
+        assert_eq!(take(&mut conn, START, &batch), (0, vec![]));
+        let mut one_more = to(*role, b"\x00\x00");
+        let error = Error::Policy(PolicyError::TooManyEmptyFragments);
+        let mut input = Input::new(&mut one_more);
+        assert_eq!(conn.receive(START, &mut input), Err(error));
+        assert_eq!(conn.state(), State::Closing);
+        // The rest of the ten million changes nothing.
+        let batch = to(*role, &b"\x00\x00".repeat(10_000));
+        let mut read = batch.clone();
+        for _ in 0..1000 {
+            read.copy_from_slice(&batch);
+            let mut input = Input::new(&mut read);
+            assert_eq!(conn.receive(START, &mut input), Err(error));
+            assert!(input.is_empty());
+            assert_eq!(conn.held(), conn.queued());
+        }
+        let output = drain(&mut conn);
+        assert_eq!(parse(*role, &output)[0].payload, [0x03, 0xF0], "1008");
+        assert_eq!(error.close_code(), Some(CloseCode::POLICY_VIOLATION));
+    }
+    // The cap is a setting.
+    let config = with(Limits::new().with_max_empty_fragments(u32::MAX));
+    let mut frames = b"\x02\x00".to_vec();
+    frames.extend(b"\x00\x00".repeat(100_000));
+    frames.extend(b"\x80\x01x");
+    check(Role::Client, &config, &frames, &[binary("x")], None);
+}
+
+#[test]
+fn fragments_can_be_limited() {
+    let config = with(Limits::new().with_max_fragments(Some(3)));
+    let error = Error::Policy(PolicyError::TooManyFragments);
+    for role in BOTH {
+        let ok = to(*role, b"\x02\x01a\x00\x01b\x80\x01c\x02\x01a\x80\x01b");
+        check(*role, &config, &ok, &[binary("abc"), binary("ab")], None);
+        let long = to(*role, b"\x02\x01a\x00\x01b\x00\x01c\x80\x01d");
+        check(*role, &config, &long, &[], Some(error));
+    }
+}
+
+#[test]
+fn messages_above_the_rate_wait() {
+    let rate = Rate::new(10, 5);
+    let config = with(Limits::new().with_message_rate(Some(rate)));
+    for role in BOTH {
+        let frames = to(*role, &b"\x81\x02hi\x89\x01p\x01\x01a\x80\x01b".repeat(10));
+        let mut conn = connection(*role, &config);
+        // Five at once; pings count as nothing.
+        let (events, left) = take(&mut conn, START, &frames);
+        assert_eq!(events, 5 + 2 + usize::from(events > 7));
+        assert!(!left.is_empty());
+        assert_eq!(conn.poll_timeout(), Some(later(100)));
+        let mut conn = connection(*role, &config);
+        let (events, elapsed) = take_all(&mut conn, &frames);
+        assert_eq!(events, 30);
+        assert_eq!(elapsed, Duration::from_millis(1500), "twenty, less five");
+        // After a pause the burst is there again.
+        let (events, _) = take(&mut conn, later(60_000), &frames);
+        assert!(events >= 7);
+    }
+}
+
+#[test]
+fn bytes_above_the_rate_wait() {
+    let config = with(Limits::new().with_byte_rate(Some(Rate::new(1000, 500))));
+    for role in BOTH {
+        let mut conn = connection(*role, &config);
+        let frames = to(*role, &frame(0x82, [7; 100])).repeat(100);
+        let (events, elapsed) = take_all(&mut conn, &frames);
+        assert_eq!(events, 100);
+        let seconds = (frames.len() - 500) as f64 / 1000.0;
+        let difference = (elapsed.as_secs_f64() - seconds).abs();
+        assert!(difference < 0.2, "{elapsed:?} {seconds}");
+    }
+}
+
+#[test]
+fn a_flood_of_pings_can_be_refused() {
+    let limit = |action| {
+        let rate = Rate::new(10, 20).with_action(action);
+        with(Limits::new().with_control_rate(Some(rate)))
+    };
+    for role in BOTH {
+        let pings = to(*role, &b"\x89\x00".repeat(100));
+        let mut conn = connection(*role, &limit(Action::Close));
+        let mut bytes = pings.clone();
+        let mut input = Input::new(&mut bytes);
+        for _ in 0..20 {
+            assert!(matches!(
+                conn.receive(START, &mut input),
+                Ok(Some(Event::Ping(_)))
+            ));
+        }
+        let error = Error::Policy(PolicyError::ControlRate);
+        assert_eq!(conn.receive(START, &mut input), Err(error));
+        assert_eq!(conn.receive(START, &mut Input::new(&mut [])), Err(error));
+
+        let mut conn = connection(*role, &limit(Action::Report));
+        assert_eq!(take(&mut conn, START, &pings), (100, vec![]));
+        assert_eq!(conn.received().floods, 80);
+
+        let mut conn = connection(*role, &limit(Action::Pause));
+        assert_eq!(take_all(&mut conn, &pings).1, Duration::from_secs(8));
+        // A Close frame is taken in any case.
+        let (events, left) = take(&mut conn, later(8000), &to(*role, b"\x88\x02\x03\xE8"));
+        assert_eq!((events, left.len()), (1, 0));
+    }
+}
+
+/// What is not read cannot be a sign of life.
+#[test]
+fn who_is_throttled_is_not_taken_for_dead() {
+    let second = Duration::from_secs(1);
+    let timeouts = Timeouts::new()
+        .with_ping(Some(second))
+        .with_pong(Some(second));
+    let limits = Limits::new().with_message_rate(Some(Rate::new(1, 1)));
+    let config = with(limits).with_timeouts(timeouts);
+    let mut conn = connection(Role::Client, &config);
+    let mut rest = b"\x81\x00".repeat(10);
+    let mut now = START;
+    while !rest.is_empty() {
+        let (_, left) = take(&mut conn, now, &rest);
+        rest = left;
+        drain(&mut conn);
+        let Some(until) = conn.poll_timeout() else {
+            break;
+        };
+        now = now.max(until);
+        conn.handle_timeout(now).unwrap();
+    }
+    assert!(now - START >= 9 * second);
+    assert_eq!(conn.state(), State::Open);
+}
+
+#[test]
+fn both_directions_share_what_may_be_held() {
+    let limits = Limits::new().with_max_memory(Some(1000));
+    for role in BOTH {
+        let mut conn = connection(*role, &with(limits.clone()));
+        let part = to(*role, &frame(0x02, [7; 600]));
+        take(&mut conn, START, &part);
+        assert_eq!(conn.held(), 600);
+        conn.send(vec![1; 350]).unwrap();
+        conn.send(vec![1; 100]).unwrap();
+        assert_eq!(conn.send("more"), Err(SendError::Full));
+        // There is no room left for the rest of the message.
+        let mut more = to(*role, &frame(0x80, [7; 10]));
+        let error = CapacityError::OutOfMemory.into();
+        assert_eq!(conn.receive(START, &mut Input::new(&mut more)), Err(error));
+        assert_eq!(error.close_code(), Some(CloseCode::TOO_BIG));
+
+        // With the output gone, there is.
+        let mut conn = connection(*role, &with(limits.clone()));
+        conn.send(vec![1; 900]).unwrap();
+        drain(&mut conn);
+        take(&mut conn, START, &part);
+        assert_eq!(
+            take(&mut conn, START, &to(*role, &frame(0x80, [7; 300]))).0,
+            1
+        );
+        assert_eq!(conn.held(), 0);
+    }
+}
+
+#[test]
+fn limits_change_while_open() {
+    let strict = Limits::new().with_max_message_size(10);
+    for role in BOTH {
+        let mut conn = connection(*role, &with(strict.clone()));
+        assert_eq!(
+            take(&mut conn, START, &to(*role, b"\x82\x0atenletters")).0,
+            1
+        );
+        conn.set_limits(&Limits::new());
+        let large = to(*role, &frame(0x82, [0; 100_000]));
+        assert_eq!(take(&mut conn, START, &large).0, 1);
+        conn.set_limits(&strict);
+        let mut large = large;
+        let error = CapacityError::MessageTooLarge.into();
+        assert_eq!(conn.receive(START, &mut Input::new(&mut large)), Err(error));
+    }
+}
+
+#[test]
+fn what_was_received_is_counted() {
+    let config = with_deflate(sockeye::Deflate::client());
+    let mut peer = connection(Role::Server, &config);
+    let mut conn = connection(Role::Client, &config);
+    let text = "words, words, words, words, words, words, words, words, words, words";
+    peer.send(text).unwrap();
+    peer.send_with("as it is", sockeye::Compress::Never)
+        .unwrap();
+    peer.send_fragment(sockeye::Kind::Binary, &b"ab"[..], false)
+        .unwrap();
+    peer.ping(b"!").unwrap();
+    peer.send_fragment(sockeye::Kind::Binary, &b"c"[..], true)
+        .unwrap();
+    let wire = drain(&mut peer);
+    for size in [1, 5, 1000] {
+        for part in wire.chunks(size) {
+            take(&mut conn, START, part);
+        }
+    }
+    let received = conn.received();
+    assert_eq!(received.bytes, 3 * wire.len() as u64);
+    assert_eq!((received.messages, received.frames), (9, 12));
+    assert_eq!(received.control_frames, 3);
+    assert_eq!(received.payload, 3 * (text.len() + 8 + 3) as u64);
+    assert_eq!(received.inflated, 3 * text.len() as u64);
+    assert!(received.compressed > 0 && received.compressed < received.inflated / 2);
+    assert!(received.compression_ratio().unwrap() < 0.5);
+    assert_eq!(received.floods, 0);
+}
