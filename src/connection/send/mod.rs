@@ -548,6 +548,7 @@ impl Sender {
     }
 
     /// How far the connection is.
+    #[inline]
     pub fn state(&self) -> State {
         if self.closing.eof && self.queue.is_empty() {
             return State::Closed;
