@@ -18,7 +18,7 @@ use Priority::{Bulk, High, Normal, Urgent};
 
 /// Every way to write, for what differs between them.
 const DRAINS: &[Drain] = &[
-    Drain::Chunk(7),
+    Drain::Chunk(61),
     Drain::Chunk(1000),
     Drain::Chunk(usize::MAX),
     Drain::Vectored(1),
@@ -165,7 +165,7 @@ fn a_short_wait_is_no_starvation() {
 fn every_way_to_write_gives_the_same_bytes() {
     let busy = |role| {
         let mut conn = connection(role, &Config::new().with_max_fragment(Some(20_000)));
-        for number in 0..200 {
+        for number in 0..100 {
             conn.send_with("u".repeat(number * 37 % 9000), Urgent)
                 .unwrap();
             conn.send("n".repeat(number * 31 % 3000)).unwrap();

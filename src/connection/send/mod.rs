@@ -98,12 +98,9 @@ impl Sender {
             max_queued: config.limits().max_queued(),
             max_memory: config.limits().max_memory().unwrap_or(usize::MAX),
             held_elsewhere: 0,
-            low_water: config.limits().low_water().try_into().unwrap_or(u32::MAX),
+            low_water: in_32_bits(config.limits().low_water()),
             full: Full::default(),
-            max_fragment: config
-                .max_fragment()
-                .and_then(|bytes| bytes.try_into().ok())
-                .unwrap_or(u32::MAX),
+            max_fragment: config.max_fragment().map_or(u32::MAX, in_32_bits),
             close_timeout: config.timeouts().close(),
         }
     }
@@ -128,7 +125,7 @@ impl Sender {
     /// [`Connection::set_limits`](super::Connection::set_limits).
     pub fn set_limits(&mut self, limits: &Limits) {
         self.max_queued = limits.max_queued();
-        self.low_water = limits.low_water().try_into().unwrap_or(u32::MAX);
+        self.low_water = in_32_bits(limits.low_water());
         self.max_memory = limits.max_memory().unwrap_or(usize::MAX);
     }
 
@@ -587,6 +584,11 @@ impl Sender {
     pub fn closed(&self) -> Option<Closed> {
         (self.state() == State::Closed).then(|| self.closing.outcome())
     }
+}
+
+/// A number of bytes, or 4 GiB if there are more.
+fn in_32_bits(bytes: usize) -> u32 {
+    bytes.try_into().unwrap_or(u32::MAX)
 }
 
 impl fmt::Debug for Sender {

@@ -24,7 +24,8 @@ impl Sender {
     pub fn poll_drained(&mut self) -> bool {
         let before = self.full;
         for class in Priority::ALL {
-            if self.queue.data_ahead(class) <= self.low_water as usize {
+            let waiting = self.queue.data_ahead(class);
+            if waiting <= self.low_water as usize && self.has_room_for(class) {
                 self.full.remove(class);
             }
         }
