@@ -47,8 +47,8 @@ pub use config::{Deflate, DeflateParams, Memory};
 #[cfg(feature = "tracing")]
 pub use connection::Log;
 pub use connection::{
-    Closed, Connection, Event, Fragment, Initiator, Observer, Received, Receiver, Rtt, Sender,
-    State, Transmit, Transport,
+    Closed, Connection, Event, Fragment, Initiator, Observer, Priority, Received, Receiver, Rtt,
+    SendOptions, Sender, Sent, State, Transmit, Transport,
 };
 #[cfg(feature = "deflate")]
 pub use connection::{Compress, Prepared};

@@ -16,7 +16,7 @@ use std::cell::Cell;
 use bytes::Buf;
 use sockeye::{
     CloseCode, Closed, Config, Connection, Delivery, Error, Event, Input, Instant, Kind, Limits,
-    Message, Negotiated, Receiver, SendError, Sender,
+    Message, Negotiated, Priority, Receiver, SendError, Sender,
 };
 
 /// Counts for each thread, because tests run on threads of their own.
@@ -149,6 +149,34 @@ fn drain(conn: &mut Connection) {
     while let Some(mut transmit) = conn.poll_transmit() {
         let len = transmit.chunk().len();
         transmit.advance(len);
+    }
+}
+
+/// Whoever uses one class of messages pays for no other.
+#[test]
+fn lanes_are_made_for_the_first_message_of_another_class() {
+    for (mut conn, _) in both(&Config::new()) {
+        let mut send = |priority| {
+            let ((), used) = measure(|| {
+                conn.send("first").unwrap();
+                conn.send_with("second", priority).unwrap();
+            });
+            let ((), sent) = measure(|| {
+                while let Some(mut output) = conn.poll_transmit() {
+                    output.advance(output.remaining());
+                }
+            });
+            assert_eq!(used.left + sent.left, 0, "nothing stays");
+            used
+        };
+        let normal = send(Priority::Normal);
+        let bulk = send(Priority::Bulk);
+        assert_eq!(send(Priority::Normal), normal);
+        // The buffer of the normal lane, perhaps once more as it grows.
+        assert!(normal.calls <= 2, "{normal:?}");
+        // The lanes, and the buffer of one.
+        assert!(bulk.calls <= normal.calls + 2, "{bulk:?}");
+        assert!(bulk.left > normal.left + 100 && bulk.left < normal.left + 500);
     }
 }
 

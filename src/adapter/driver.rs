@@ -734,6 +734,8 @@ fn poll_broken<L: Link>(link: &mut L) -> Poll<io::Result<()>> {
         };
         let was_open = output.sender.state() == State::Open;
         let _eof = output.end(Sender::handle_eof);
+        // What waits, such as the answer to a Close frame, would keep it from ending.
+        let _broken = output.give_up();
         Poll::Ready(if was_open { Err(error) } else { Ok(()) })
     })
 }

@@ -6,13 +6,15 @@ use super::Rate;
 ///
 /// A connection's worst case is `max_message_size` for the message being assembled (up to twice
 /// that while its buffer grows), plus `max_queued` and one message of the application's for output,
-/// plus 3 KiB of control frames. Before that, a handshake holds at most `max_head_size`.
+/// for each [`Priority`](crate::Priority) that it uses, plus 3 KiB of control frames. Before that, a
+/// handshake holds at most `max_head_size`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     max_frame_size: u64,
     max_message_size: u64,
     max_inflate_ratio: Option<u32>,
     max_queued: usize,
+    low_water: Option<usize>,
     max_head_size: usize,
     max_headers: usize,
     max_target_size: usize,
@@ -70,10 +72,22 @@ impl Limits {
     ///
     /// Default: 1 MiB, some network round trips' worth on a fast line. The message that reaches the
     /// mark is still taken, so the worst case is this plus the largest message that the
-    /// application sends. Control frames do not count.
+    /// application sends. Control frames do not count, and neither do messages of lower classes,
+    /// which the new one overtakes.
     #[must_use]
     pub fn with_max_queued(mut self, bytes: usize) -> Self {
         self.max_queued = bytes;
+        self
+    }
+
+    /// How few bytes of output wait when a queue that was full counts as drained; see
+    /// [`Connection::poll_drained`](crate::Connection::poll_drained). `max_queued` if that is less.
+    ///
+    /// Default: half of `max_queued`. Nearer to it, whoever was refused is called for each message;
+    /// nearer to nothing, the transport may run dry before more is there.
+    #[must_use]
+    pub fn with_low_water(mut self, bytes: usize) -> Self {
+        self.low_water = Some(bytes);
         self
     }
 
@@ -182,6 +196,13 @@ impl Limits {
         self.max_queued
     }
 
+    /// How few bytes of output wait when a queue that was full counts as drained.
+    pub fn low_water(&self) -> usize {
+        let half = self.max_queued / 2;
+        self.low_water
+            .map_or(half, |bytes| bytes.min(self.max_queued))
+    }
+
     /// The largest head of a handshake in bytes.
     pub fn max_head_size(&self) -> usize {
         self.max_head_size
@@ -212,6 +233,11 @@ impl Limits {
         self.max_memory
     }
 
+    pub(crate) fn has_rates(&self) -> bool {
+        let rates = [self.message_rate, self.byte_rate, self.control_rate];
+        rates.iter().any(Option::is_some)
+    }
+
     /// How many messages the peer may send.
     pub fn message_rate(&self) -> Option<Rate> {
         self.message_rate
@@ -235,6 +261,7 @@ impl Default for Limits {
             max_message_size: 16 << 20,
             max_inflate_ratio: None,
             max_queued: 1 << 20,
+            low_water: None,
             max_head_size: 16 << 10,
             max_headers: 100,
             max_target_size: 8 << 10,

@@ -13,6 +13,7 @@ mod transmit;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -33,12 +34,12 @@ pub use event::{Event, Fragment};
 pub use log::Log;
 pub use observer::Observer;
 pub use recv::{Received, Receiver};
-pub use send::Sender;
 #[cfg(feature = "deflate")]
 pub use send::{Compress, Prepared};
+pub use send::{SendOptions, Sender, Sent};
 pub use state::{Closed, Initiator, State, Transport};
 pub use timers::Rtt;
-pub use transmit::Transmit;
+pub use transmit::{Priority, Transmit};
 
 /// A WebSocket connection without I/O: bytes and time go in; events, bytes and a deadline come out.
 ///
@@ -116,6 +117,8 @@ pub struct Connection {
     negotiated: Negotiated,
     /// What both halves may hold together.
     max_memory: Option<usize>,
+    /// One half has to know something of the other: there are deadlines, rates or such a limit.
+    special: bool,
 }
 
 impl Connection {
@@ -123,12 +126,14 @@ impl Connection {
     ///
     /// `now` is there for the deadlines that start with the connection.
     pub fn server(config: &Config, negotiated: Negotiated, now: Instant) -> Self {
-        let conn = Self {
+        let mut conn = Self {
             receiver: Receiver::new(config, Rules::server()),
             sender: Sender::new(config, None, now),
             negotiated,
             max_memory: config.limits().max_memory(),
+            special: false,
         };
+        conn.note_special();
         conn.with_extensions(config, Rules::server(), now)
     }
 
@@ -142,13 +147,20 @@ impl Connection {
         keys: impl MaskKeys + 'static,
         now: Instant,
     ) -> Self {
-        let conn = Self {
+        let mut conn = Self {
             receiver: Receiver::new(config, Rules::client()),
             sender: Sender::new(config, Some(Box::new(keys)), now),
             negotiated,
             max_memory: config.limits().max_memory(),
+            special: false,
         };
+        conn.note_special();
         conn.with_extensions(config, Rules::client(), now)
+    }
+
+    fn note_special(&mut self) {
+        let watches = self.sender.has_timers() || self.receiver.needs_time();
+        self.special = watches || self.max_memory.is_some();
     }
 
     #[cfg(feature = "deflate")]
@@ -203,12 +215,8 @@ impl Connection {
             input.take_all();
             return self.sender.error().map_or(Ok(None), Err);
         }
-        if !input.is_empty() {
-            self.sender.note_life();
-        }
-        if let Some(max) = self.max_memory {
-            self.receiver
-                .set_max_held(max.saturating_sub(self.sender.queued()));
+        if self.special {
+            return self.receive_with_care(now, input);
         }
         let result = self.receiver.receive(now, input);
         match &result {
@@ -216,9 +224,30 @@ impl Connection {
             Ok(None) => {}
             Err(error) => self.sender.fail(now, *error),
         }
-        if self.max_memory.is_some() {
-            self.sender.set_held_elsewhere(self.receiver.held());
+        result
+    }
+
+    /// As `receive`, for connections where each half has to know something of the other.
+    #[cold]
+    fn receive_with_care<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        if !input.is_empty() {
+            self.sender.note_life();
         }
+        if let Some(max) = self.max_memory {
+            let left = max.saturating_sub(self.sender.queued());
+            self.receiver.set_max_held(left);
+        }
+        let result = self.receiver.receive(now, input);
+        match &result {
+            Ok(Some(event)) => self.sender.respond(now, event),
+            Ok(None) => {}
+            Err(error) => self.sender.fail(now, *error),
+        }
+        self.sender.set_held_elsewhere(self.receiver.held());
         if self.receiver.needs_time() {
             // What is not read cannot be a sign of life.
             match self.receiver.is_throttled() || self.receiver.is_paused() {
@@ -295,6 +324,7 @@ impl Connection {
         self.max_memory = limits.max_memory();
         self.receiver.set_limits(limits);
         self.sender.set_limits(limits);
+        self.note_special();
     }
 
     /// Tells somebody what happens from now on; see [`Observer`].
@@ -306,6 +336,11 @@ impl Connection {
     /// What was received so far.
     pub fn received(&self) -> Received {
         self.receiver.received()
+    }
+
+    /// What was sent so far.
+    pub fn sent(&self) -> Sent {
+        self.sender.sent()
     }
 
     /// Bytes that the connection holds: of the message being assembled, and of output that waits.
@@ -348,7 +383,8 @@ impl Connection {
         self.sender.resume();
     }
 
-    /// Queues a message as one frame.
+    /// Queues a message: as one frame, or as several if it is larger than
+    /// [`Config::max_fragment`](crate::Config::max_fragment).
     ///
     /// A payload of at least 4 KiB that is owned (`Vec`, `Bytes`, a received message) is not
     /// copied: a server queues it as it is, a client masks it in place unless somebody shares
@@ -392,10 +428,17 @@ impl Connection {
         self.sender.has_room()
     }
 
+    /// Whether a message of this class would be queued and not be refused as [`SendError::Full`].
+    pub fn has_room_for(&self, priority: Priority) -> bool {
+        self.sender.has_room_for(priority)
+    }
+
     /// Queues a fragment of a message; `fin` is set on its last, which may be empty.
     ///
     /// A message can thus be sent before all of it is there, and larger than memory (RFC 6455
-    /// section 5.4). Control frames may go between its fragments, other messages may not.
+    /// section 5.4). Control frames may go between its fragments, other messages may not: so while
+    /// it is not known to end it begins to leave only when nothing else waits. It is of
+    /// [`Priority::Normal`].
     /// Fragments of text may split code points.
     ///
     /// ```
@@ -420,11 +463,16 @@ impl Connection {
         self.sender.send_fragment(kind, payload, fin)
     }
 
-    /// As [`send`](Self::send), choosing whether the message is compressed.
+    /// As [`send`](Self::send), choosing the class of the message and whether it is compressed.
+    ///
+    /// Only what a message does not overtake counts for [`SendError::Full`]: one that is urgent has
+    /// room while a backlog of [`Priority::Bulk`] waits.
     ///
     /// ```
     /// # use sockeye::*;
     /// # let mut conn = Connection::server(&Config::new(), Negotiated::new(), Instant::from_nanos(0));
+    /// conn.send_with("stop", Priority::Urgent)?;
+    /// # #[cfg(feature = "deflate")]
     /// conn.send_with("a secret next to what somebody else chose", Compress::Never)?;
     /// # Ok::<(), SendError>(())
     /// ```
@@ -432,13 +480,12 @@ impl Connection {
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    #[cfg(feature = "deflate")]
     pub fn send_with<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
-        compress: Compress,
+        options: impl Into<SendOptions>,
     ) -> Result<(), SendError> {
-        self.sender.send_with(message, compress)
+        self.sender.send_with(message, options)
     }
 
     /// As [`send_fragment`](Self::send_fragment); the choice at the first fragment is that of the
@@ -466,6 +513,21 @@ impl Connection {
     #[cfg(feature = "deflate")]
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
         self.sender.send_prepared(message)
+    }
+
+    /// As [`send_prepared`](Self::send_prepared), choosing the class of the message and whether it
+    /// is compressed.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[cfg(feature = "deflate")]
+    pub fn send_prepared_with(
+        &mut self,
+        message: &Prepared,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SendError> {
+        self.sender.send_prepared_with(message, options)
     }
 
     /// Gives back the codecs that [`Memory::Retained`](crate::Memory::Retained) keeps, now and not
@@ -504,6 +566,7 @@ impl Connection {
     ///
     /// As [`ping`](Self::ping).
     pub fn probe(&mut self) -> Result<(), SendError> {
+        self.special = true;
         self.sender.probe()
     }
 
@@ -560,6 +623,41 @@ impl Connection {
     /// How many bytes wait for the transport, control frames included.
     pub fn queued(&self) -> usize {
         self.sender.queued()
+    }
+
+    /// How long data has been waiting for the transport, or `None` if there is none.
+    ///
+    /// It is what the calls with a time have seen, since sending takes none: counted from the first
+    /// call of this or of [`handle_timeout`](Self::handle_timeout) that found the data waiting.
+    /// After as many bytes were sent as waited then it is counted anew. So some of what waits has
+    /// been waiting for that long at least; to see how a connection does, ask at intervals and
+    /// take the largest answer. With a
+    /// [deadline for writing](crate::Timeouts::with_write) the first such call is at once.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use sockeye::*;
+    /// # let now = Instant::from_millis(1);
+    /// let mut conn = Connection::server(&Config::new(), Negotiated::new(), now);
+    /// conn.send("to a peer that does not read")?;
+    /// assert_eq!(conn.queued_age(now), Some(Duration::ZERO));
+    /// let later = now + Duration::from_secs(3);
+    /// assert_eq!(conn.queued_age(later), Some(Duration::from_secs(3)));
+    /// # Ok::<(), SendError>(())
+    /// ```
+    pub fn queued_age(&mut self, now: Instant) -> Option<Duration> {
+        self.sender.queued_age(now)
+    }
+
+    /// Whether the queue has drained after it was full: true once, when what waits fell to
+    /// [`Limits::low_water`](crate::Limits::low_water) after it had reached
+    /// [`Limits::max_queued`](crate::Limits::max_queued).
+    ///
+    /// Ask after something was transmitted, and wake whoever was refused. If several classes are in
+    /// use it is true for each that was full. What a failure or [`abort`](Self::abort) drops has
+    /// drained, too.
+    pub fn poll_drained(&mut self) -> bool {
+        self.sender.poll_drained()
     }
 
     /// How far the connection is.

@@ -69,6 +69,10 @@ pub trait Observer: Send + Sync {
 pub(super) struct Observed(pub(super) Option<alloc::sync::Arc<dyn Observer>>);
 
 impl Observed {
+    pub(super) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
     #[inline]
     pub(super) fn tell(&self, what: impl FnOnce(&dyn Observer)) {
         if let Some(observer) = &self.0 {

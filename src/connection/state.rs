@@ -60,7 +60,7 @@ pub struct Closed {
     pub clean: bool,
     /// What failed the connection, if something did.
     pub error: Option<Error>,
-    /// The deadline that made this side end the connection, if one did.
+    /// The deadline that made this side end the connection, if one did; the first, if there were two.
     pub expired: Option<Timeout>,
     /// When the first Close frame was sent or received, or the connection failed. `None` if the
     /// transport ended before.
@@ -147,8 +147,9 @@ impl Closing {
             received: self.received.clone(),
             clean: self.is_clean() && self.drained,
             error: self.error,
+            // The first one: the closing handshake after it may have been too slow as well.
             expired: match self.error {
-                Some(Error::Timeout(timeout)) => Some(timeout),
+                Some(Error::Timeout(timeout)) => Some(self.expired.unwrap_or(timeout)),
                 _ => self.expired,
             },
             since: self.since,

@@ -64,6 +64,9 @@ pub(super) struct Timers {
     awaits_life: bool,
     paused: bool,
     rtt: Option<Rtt>,
+    /// Some of the data that waits was seen waiting then, until so many bytes are transmitted.
+    waited_at: Instant,
+    waited_mark: u64,
 }
 
 /// The last ping.
@@ -104,6 +107,8 @@ impl Timers {
             awaits_life: false,
             paused: false,
             rtt: None,
+            waited_at: Instant::AT_ONCE,
+            waited_mark: 0,
         };
         timers.set(Timer::Ping, timers.ping.map(|ping| now.after(ping)));
         timers.set(Timer::Idle, timers.idle.map(|idle| now.after(idle)));
@@ -266,6 +271,21 @@ impl Timers {
             },
         });
         self.rtt
+    }
+
+    /// How long some of the `waiting` bytes of data have been waiting at least.
+    pub(super) fn queued_age(
+        &mut self,
+        now: Instant,
+        transmitted: u64,
+        waiting: usize,
+    ) -> Option<Duration> {
+        if transmitted >= self.waited_mark {
+            // All that was seen waiting may have left.
+            self.waited_mark = transmitted + waiting as u64;
+            self.waited_at = now;
+        }
+        (waiting > 0).then(|| now - self.waited_at)
     }
 
     /// A message was sent or received.

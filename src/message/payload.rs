@@ -86,6 +86,19 @@ impl<'a> Payload<'a> {
         }
     }
 
+    /// The payload to be taken in pieces. They are parts of the same memory where a piece can be
+    /// queued without a copy: if it is shared and that `keeps_shared` ones as they are, or if
+    /// nobody else can see it.
+    pub(crate) fn into_pieces(self, keeps_shared: bool) -> Pieces<'a> {
+        Pieces(match self.0 {
+            Repr::Shared(bytes) if !keeps_shared => {
+                let bytes = bytes.try_into_mut();
+                bytes.map_or_else(Repr::Shared, Repr::Unique)
+            }
+            repr @ (Repr::Borrowed(_) | Repr::Lent(_) | Repr::Shared(_) | Repr::Unique(_)) => repr,
+        })
+    }
+
     /// The bytes for queueing without a copy, or the payload back if they are borrowed.
     pub(crate) fn try_into_shared(self) -> Result<Bytes, Self> {
         match self.0 {
@@ -93,6 +106,40 @@ impl<'a> Payload<'a> {
             Repr::Shared(bytes) => Ok(bytes),
             repr @ (Repr::Borrowed(_) | Repr::Lent(_)) => Err(Self(repr)),
         }
+    }
+}
+
+/// A payload that is taken in pieces.
+pub(crate) struct Pieces<'a>(Repr<'a>);
+
+impl<'a> Pieces<'a> {
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        match &self.0 {
+            Repr::Borrowed(rest) => rest.is_empty(),
+            Repr::Lent(rest) => rest.is_empty(),
+            Repr::Shared(rest) => rest.is_empty(),
+            Repr::Unique(rest) => rest.is_empty(),
+        }
+    }
+
+    /// Up to `max` more bytes.
+    pub(crate) fn next(&mut self, max: usize) -> Payload<'a> {
+        Payload(match &mut self.0 {
+            Repr::Borrowed(rest) => {
+                let (piece, later) = rest.split_at(max.min(rest.len()));
+                *rest = later;
+                Repr::Borrowed(piece)
+            }
+            Repr::Lent(rest) => {
+                let whole = core::mem::take(rest);
+                let (piece, later) = whole.split_at_mut(max.min(whole.len()));
+                *rest = later;
+                Repr::Lent(piece)
+            }
+            Repr::Shared(rest) => Repr::Shared(rest.split_to(max.min(rest.len()))),
+            Repr::Unique(rest) => Repr::Unique(rest.split_to(max.min(rest.len()))),
+        })
     }
 }
 

@@ -3,8 +3,9 @@
 
 use std::io::ErrorKind;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Waker};
+use std::thread;
 use std::time::Duration;
 
 use futures_util::{Sink, Stream};
@@ -259,4 +260,23 @@ fn regression_a_close_that_cannot_be_answered_never_ended() {
     assert!(!closed.clean);
     assert_eq!(closed.code(), CloseCode::GOING_AWAY);
     assert_eq!(ws.queued(), 0);
+}
+
+/// The same on a transport that neither fails to shut down nor ends: looking for input again and
+/// again kept the thread, so that not even the close deadline could pass.
+#[test]
+fn regression_a_close_that_cannot_be_answered_spun() {
+    let (done, wait) = mpsc::channel();
+    thread::spawn(move || {
+        let mock = Mock::smooth();
+        mock.stop_the_clock();
+        let mut ws = server(&Config::new(), &mock);
+        mock.wire().write_error = Some(ErrorKind::BrokenPipe);
+        mock.give(&masked(0x88, &[3, 0xE9]));
+        assert!(finish(ws.recv()).unwrap().is_none());
+        assert_eq!(ws.state(), State::Closed);
+        assert!(!ws.closed().unwrap().clean);
+        done.send(mock.wire().reads).unwrap();
+    });
+    assert!(wait.recv_timeout(Duration::from_secs(5)).unwrap() < 10);
 }

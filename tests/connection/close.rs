@@ -354,7 +354,7 @@ fn c_31_a_failure_never_cuts_a_frame() {
     for role in BOTH {
         for size in [3, 300, 5000, 70_000] {
             for written in [1, 2, 5, size / 2 + 1] {
-                let mut conn = connection(*role, &Config::new());
+                let mut conn = connection(*role, &Config::new().with_max_fragment(None));
                 conn.send(vec![7; size]).unwrap();
                 conn.send(vec![8; size]).unwrap();
                 let mut output =

@@ -55,7 +55,7 @@ fn fails_inflating(payload: &[u8]) {
 
 /// What a sender makes of a message; it has no context.
 fn compress(message: &[u8], level: u8) -> Vec<u8> {
-    let config = with_deflate(Deflate::client().with_level(level));
+    let config = with_deflate(Deflate::client().with_level(level)).with_max_fragment(None);
     let mut conn = connection(Role::Server, &config);
     conn.send_with(message, Compress::Always).unwrap();
     let [frame] = &parse(Role::Server, &drain(&mut conn))[..] else {
@@ -761,7 +761,8 @@ fn d_30_what_is_sent_can_be_inflated() {
     );
     // Lengths around the steps in which output grows.
     for len in (65_440..65_600).step_by(16) {
-        let mut conn = connection(Role::Server, &with(Memory::Window));
+        let whole = with(Memory::Window).with_max_fragment(None);
+        let mut conn = connection(Role::Server, &whole);
         let message = noise(len);
         conn.send_with(message.clone(), Compress::Always).unwrap();
         let frames = parse(Role::Server, &drain(&mut conn));

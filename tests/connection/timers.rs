@@ -312,6 +312,23 @@ fn t_02_a_connection_without_messages_is_closed() {
     }
 }
 
+/// The first reason stays, if the closing handshake takes too long as well.
+#[test]
+fn the_deadline_that_passed_first_is_told() {
+    let timeouts = Timeouts::new().with_idle(Some(PING));
+    for role in BOTH {
+        let mut conn = connection(*role, timeouts.clone());
+        turn(&mut conn, at(30)).unwrap();
+        let error = Error::Timeout(Timeout::Close);
+        assert_eq!(turn(&mut conn, at(35)), Err(error));
+        let closed = conn.closed().unwrap();
+        assert_eq!(
+            (closed.expired, closed.error),
+            (Some(Timeout::Idle), Some(error))
+        );
+    }
+}
+
 #[test]
 fn t_02_a_lifetime_ends_with_a_close() {
     let hour = Duration::from_secs(3600);

@@ -9,8 +9,8 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use sockeye::bytes::Buf;
 use sockeye::{
-    CloseCode, Config, Connection, Deflate, DeflateParams, Error, Instant, Kind, Limits, Memory,
-    Message, Negotiated, Payload, Prepared, SendError, State, Text, Timeouts, Transport,
+    CloseCode, Compress, Config, Connection, Deflate, DeflateParams, Error, Instant, Kind, Limits,
+    Memory, Message, Negotiated, Payload, Prepared, SendError, State, Text, Timeouts, Transport,
 };
 
 use op::{How, Op, Setup};
@@ -294,7 +294,7 @@ impl Side {
         let has_room = self.conn.has_room();
         let result = self
             .conn
-            .send_with(message(kind, payload.clone()), how.into());
+            .send_with(message(kind, payload.clone()), Compress::from(how));
         match result {
             Ok(()) => {
                 assert!(has_room);

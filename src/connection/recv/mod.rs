@@ -47,9 +47,13 @@ pub struct Receiver {
     delivery: Delivery,
     /// No message is taken for a while.
     paused: bool,
+    /// There is a budget, an observer, or a pause: one question in place of three, for every frame.
+    watched: bool,
     /// The rates that the peer has to keep, if there are any.
     budget: Option<Box<Budget>>,
+    /// What was received, but for the messages that lay whole in the input.
     received: Received,
+    whole_messages: u64,
     observed: Observed,
     #[cfg(feature = "deflate")]
     inflation: Option<inflate::Inflation>,
@@ -161,8 +165,10 @@ impl Receiver {
             max_held: limits.max_memory().unwrap_or(usize::MAX),
             delivery: config.delivery(),
             paused: false,
+            watched: limits.has_rates(),
             budget: Budget::new(limits),
             received: Received::default(),
+            whole_messages: 0,
             observed: Observed::default(),
             #[cfg(feature = "deflate")]
             inflation: None,
@@ -174,6 +180,7 @@ impl Receiver {
     /// [`Connection::set_observer`](super::Connection::set_observer).
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
         self.observed = Observed(Some(observer));
+        self.watched = true;
     }
 
     /// Changes what the peer may do; see [`Connection::set_limits`](super::Connection::set_limits).
@@ -185,6 +192,7 @@ impl Receiver {
         self.max_held = limits.max_memory().unwrap_or(usize::MAX);
         let floods = self.received().floods;
         self.budget = Budget::new(limits);
+        self.note_watched();
         self.received.floods = floods;
         #[cfg(feature = "deflate")]
         self.set_inflate_limits(limits);
@@ -194,6 +202,8 @@ impl Receiver {
     pub fn received(&self) -> Received {
         let floods = self.budget.as_ref().map_or(0, |budget| budget.floods());
         Received {
+            frames: self.received.frames + self.whole_messages,
+            messages: self.received.messages + self.whole_messages,
             floods: self.received.floods + floods,
             ..self.received
         }
@@ -252,11 +262,8 @@ impl Receiver {
         let result = self.step(now, input);
         let taken = input.consumed() - before;
         self.received.bytes += taken as u64;
-        if let Some(budget) = &mut self.budget {
-            budget.note_bytes(now, taken);
-        }
-        if let Ok(Some(event)) = &result {
-            self.observed.tell(|observer| observer.received(event));
+        if self.watched {
+            self.watch(now, taken, &result);
         }
         match &result {
             Ok(Some(Event::Close(_))) => self.finish(End::Closed),
@@ -272,6 +279,7 @@ impl Receiver {
     /// Takes no messages for a while; see [`Connection::pause`](super::Connection::pause).
     pub fn pause(&mut self) {
         self.paused = true;
+        self.watched = true;
     }
 
     /// Whether no messages are taken.
@@ -282,6 +290,11 @@ impl Receiver {
     /// Takes messages again.
     pub fn resume(&mut self) {
         self.paused = false;
+        self.note_watched();
+    }
+
+    fn note_watched(&mut self) {
+        self.watched = self.paused || self.budget.is_some() || self.observed.is_some();
     }
 
     fn finish(&mut self, end: End) {
@@ -337,15 +350,15 @@ impl Receiver {
         input: &mut Input<'b>,
     ) -> Result<Option<Event<'b>>, Error> {
         loop {
-            if (self.paused || self.budget.is_some()) && !self.may_go_on(now, input)? {
+            if self.watched && !self.may_go_on(now, input)? {
                 return Ok(None);
             }
             if self.frame == Frame::None {
                 let Some(header) = self.decoder.header(input)? else {
                     return Ok(None);
                 };
-                if let Some(budget) = &mut self.budget {
-                    budget.note_header();
+                if self.watched {
+                    self.note_header();
                 }
                 if let Some(kind) = self.whole_message(&header, input) {
                     return self.lend(kind, input).map(Some);
@@ -366,6 +379,24 @@ impl Receiver {
             if event.is_some() {
                 return Ok(event);
             }
+        }
+    }
+
+    #[cold]
+    fn note_header(&mut self) {
+        if let Some(budget) = &mut self.budget {
+            budget.note_header();
+        }
+    }
+
+    /// Counts what was taken, and tells the observer.
+    #[cold]
+    fn watch(&mut self, now: Instant, taken: usize, result: &Result<Option<Event<'_>>, Error>) {
+        if let Some(budget) = &mut self.budget {
+            budget.note_bytes(now, taken);
+        }
+        if let Ok(Some(event)) = result {
+            self.observed.tell(|observer| observer.received(event));
         }
     }
 
@@ -432,8 +463,7 @@ impl Receiver {
     #[inline]
     fn lend<'b>(&mut self, kind: Kind, input: &mut Input<'b>) -> Result<Event<'b>, Error> {
         let payload = self.decoder.payload(input);
-        self.received.frames += 1;
-        self.received.messages += 1;
+        self.whole_messages += 1;
         self.received.payload += payload.len() as u64;
         Ok(match kind {
             Kind::Text => Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?),

@@ -2,8 +2,9 @@
 
 use alloc::vec::Vec;
 
-use super::Sender;
+use super::{SendOptions, Sender};
 use crate::connection::state::State;
+use crate::connection::transmit::{Place, Priority};
 use crate::error::SendError;
 use crate::frame::{Header, HeaderBytes, OpCode};
 use crate::mask::Mask;
@@ -24,16 +25,43 @@ pub(super) struct Outgoing {
     pub(super) compressed: bool,
 }
 
+/// A data frame, but for its payload.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outline {
+    pub(super) opcode: OpCode,
+    pub(super) fin: bool,
+    /// Its message is compressed.
+    pub(super) compressed: bool,
+    pub(super) priority: Priority,
+}
+
 impl Sender {
-    /// Queues a message as one frame; see [`Connection::send`](crate::Connection::send).
+    /// Queues a message; see [`Connection::send`](crate::Connection::send).
     ///
     /// # Errors
     ///
     /// As [`Connection::send`](crate::Connection::send).
     #[inline]
     pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
-        self.check_send()?;
-        self.push_message(message.into());
+        self.check_send(Priority::Normal)?;
+        self.push_message(message.into(), SendOptions::new());
+        Ok(())
+    }
+
+    /// Queues a message, in a class and compressed or not; see
+    /// [`Connection::send_with`](crate::Connection::send_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`](crate::Connection::send).
+    pub fn send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SendError> {
+        let options = options.into();
+        self.check_send(options.priority())?;
+        self.push_message(message.into(), options);
         Ok(())
     }
 
@@ -48,9 +76,9 @@ impl Sender {
         message: impl Into<Message<'p>>,
     ) -> Result<(), Unsent<Message<'p>>> {
         let message = message.into();
-        match self.check_send() {
+        match self.check_send(Priority::Normal) {
             Ok(()) => {
-                self.push_message(message);
+                self.push_message(message, SendOptions::new());
                 Ok(())
             }
             Err(error) => Err(Unsent::new(error, message)),
@@ -58,44 +86,30 @@ impl Sender {
     }
 
     #[inline]
-    fn push_message(&mut self, message: Message<'_>) {
+    fn push_message(&mut self, message: Message<'_>, options: SendOptions) {
         #[cfg(feature = "deflate")]
-        if self.push_compressed(&message, super::deflate::Compress::Auto) {
+        if self.push_compressed(&message, options) {
             return;
         }
-        self.push_plain(message);
+        let outline = Outline::message(message.kind(), options.priority());
+        let payload = message.into_payload();
+        let len = payload.len();
+        self.push_data(outline, payload, len);
     }
 
     #[inline]
-    pub(super) fn push_plain(&mut self, message: Message<'_>) {
-        let opcode = opcode_of(message.kind());
-        self.push_data(opcode, 0, true, message.into_payload());
+    pub(super) fn check_send(&self, priority: Priority) -> Result<(), SendError> {
+        self.may_send(priority).map_err(|error| self.refuse(error))
     }
 
-    pub(super) fn check_send(&self) -> Result<(), SendError> {
+    fn may_send(&self, priority: Priority) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
         }
         if self.outgoing.is_some() {
             return Err(SendError::MessageInProgress);
         }
-        self.check_room()
-    }
-
-    /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit
-    /// and one message.
-    fn check_room(&self) -> Result<(), SendError> {
-        let queued = self.queue.data_len();
-        let is_full = queued > 0 && queued >= self.max_queued;
-        if is_full || queued + self.held_elsewhere >= self.max_memory {
-            return Err(SendError::Full);
-        }
-        Ok(())
-    }
-
-    /// Whether a message would be queued and not be refused as [`SendError::Full`].
-    pub fn has_room(&self) -> bool {
-        self.check_room().is_ok()
+        self.check_room(priority)
     }
 
     /// Queues a fragment; see [`Connection::send_fragment`](crate::Connection::send_fragment).
@@ -115,21 +129,44 @@ impl Sender {
         if self.push_compressed_fragment(outgoing, &payload, fin, super::deflate::Compress::Auto) {
             return Ok(());
         }
-        let opcode = self.next_opcode(kind);
-        self.outgoing = (!fin).then_some(outgoing);
-        self.push_data(opcode, 0, fin, payload);
+        let len = payload.len();
+        self.push_fragment(outgoing, fin, payload, len);
         Ok(())
     }
 
-    /// The opcode of the next fragment.
-    pub(super) fn next_opcode(&self, kind: Kind) -> OpCode {
-        match self.outgoing {
+    /// Queues a fragment, which had `len` bytes before it was compressed.
+    pub(super) fn push_fragment(
+        &mut self,
+        outgoing: Outgoing,
+        fin: bool,
+        payload: Payload<'_>,
+        len: usize,
+    ) {
+        let opcode = match self.outgoing {
             Some(_) => OpCode::Continuation,
-            None => opcode_of(kind),
-        }
+            None => opcode_of(outgoing.kind),
+        };
+        self.outgoing = (!fin).then_some(outgoing);
+        let outline = Outline {
+            opcode,
+            fin,
+            compressed: outgoing.is_compressed(),
+            priority: Priority::Normal,
+        };
+        self.push_data(outline, payload, len);
     }
 
     pub(super) fn check_fragment(
+        &self,
+        kind: Kind,
+        payload: &[u8],
+        fin: bool,
+    ) -> Result<Outgoing, SendError> {
+        self.may_send_fragment(kind, payload, fin)
+            .map_err(|error| self.refuse(error))
+    }
+
+    fn may_send_fragment(
         &self,
         kind: Kind,
         payload: &[u8],
@@ -147,7 +184,7 @@ impl Sender {
         if outgoing.kind != kind {
             return Err(SendError::KindMismatch);
         }
-        self.check_room()?;
+        self.check_room(Priority::Normal)?;
         if kind == Kind::Text {
             // 6455-5.6-01: the message as a whole is UTF-8; fragments may split code points.
             let validator = &mut outgoing.validator;
@@ -161,23 +198,41 @@ impl Sender {
         Ok(outgoing)
     }
 
+    /// Queues a message or fragment, which had `len` bytes before it was compressed.
     #[inline]
-    pub(super) fn push_data(&mut self, opcode: OpCode, rsv: u8, fin: bool, payload: Payload<'_>) {
-        self.note_message();
+    pub(super) fn push_data(&mut self, outline: Outline, payload: Payload<'_>, len: usize) {
+        self.note_sent(&outline, len, payload.len());
+        if payload.len() <= self.max_fragment {
+            self.push_one(outline, payload);
+        } else {
+            self.push_pieces(outline, payload);
+        }
+        self.note_room();
+    }
+
+    #[inline]
+    fn push_one(&mut self, outline: Outline, payload: Payload<'_>) {
+        self.sent.frames += 1;
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut().map(|keys| keys.next_key());
-        let header = frame_header(opcode, rsv, fin, key, payload.len());
+        let header = outline.header(key, payload.len());
         if payload.len() >= CHAIN_MIN {
-            self.push_large(&header, key, payload);
+            self.push_large(outline.place(), &header, key, payload);
         } else {
-            self.queue
-                .push_frame(|buffer| append(buffer, &header, key, &payload));
+            let append = |buffer: &mut Vec<u8>| append(buffer, &header, key, &payload);
+            self.queue.push_frame(outline.place(), append);
         }
     }
 
     /// Queues a frame without a copy where the payload allows it: a server shares it, a client
     /// masks it in place if nobody else can see it.
-    fn push_large(&mut self, header: &[u8], key: Option<[u8; 4]>, payload: Payload<'_>) {
+    fn push_large(
+        &mut self,
+        place: Place,
+        header: &[u8],
+        key: Option<[u8; 4]>,
+        payload: Payload<'_>,
+    ) {
         let payload = match key {
             None => payload.try_into_shared(),
             Some(key) => payload.try_into_unique().map(|mut bytes| {
@@ -186,18 +241,72 @@ impl Sender {
             }),
         };
         match payload {
-            Ok(payload) => self.queue.push_chained(header, payload),
+            Ok(payload) => self.queue.push_chained(place, header, payload),
             Err(payload) => self
                 .queue
-                .push_frame(|buffer| append(buffer, header, key, &payload)),
+                .push_frame(place, |buffer| append(buffer, header, key, &payload)),
         }
+    }
+
+    /// Queues as several frames what is too large for one, and copies no more of it than of one.
+    #[cold]
+    fn push_pieces(&mut self, mut outline: Outline, payload: Payload<'_>) {
+        let fin = outline.fin;
+        let mut rest = payload.into_pieces(self.keys.is_none());
+        while !rest.is_empty() {
+            let piece = rest.next(self.max_fragment);
+            outline.fin = fin && rest.is_empty();
+            self.push_one(outline, piece);
+            outline.opcode = OpCode::Continuation;
+        }
+    }
+}
+
+impl Outline {
+    /// A message in one frame.
+    pub(super) fn message(kind: Kind, priority: Priority) -> Self {
+        Self {
+            opcode: opcode_of(kind),
+            fin: true,
+            compressed: false,
+            priority,
+        }
+    }
+
+    fn header(&self, key: Option<[u8; 4]>, len: usize) -> HeaderBytes {
+        // 7692-6.1-01, 7692-6.1-03
+        let rsv = if self.compressed && self.is_first() {
+            Header::RSV1
+        } else {
+            0
+        };
+        frame_header(self.opcode, rsv, self.fin, key, len)
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            priority: self.priority,
+            first: self.is_first(),
+            fin: self.fin,
+            compressed: self.compressed,
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        self.opcode != OpCode::Continuation
     }
 }
 
 impl Outgoing {
     #[cfg(feature = "deflate")]
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
+    fn is_compressed(&self) -> bool {
+        self.compressed
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "nothing is compressed")]
+    fn is_compressed(&self) -> bool {
+        false
     }
 }
 

@@ -2,16 +2,19 @@
 
 use alloc::boxed::Box;
 
-use super::Sender;
-use super::data::{Outgoing, opcode_of};
+use super::data::{Outgoing, Outline};
+use super::{SendOptions, Sender};
 use crate::config::{self, Config, DeflateParams, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 use crate::error::SendError;
 use crate::extension::deflate::{Deflater, with_output};
-use crate::frame::Header;
 use crate::message::{Kind, Message, Payload};
 use crate::time::Instant;
 
 /// Whether a message is compressed, if permessage-deflate was agreed on; without it, nothing is.
+///
+/// Messages that refer to those before must arrive in the order in which they were compressed. So
+/// with context takeover a message goes as it is, whatever is chosen here, while a compressed one of
+/// another [`Priority`](crate::Priority) waits: one of the two might overtake the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Compress {
@@ -88,25 +91,6 @@ impl Sender {
         self.deflation.as_ref()?.deflater.as_ref()?.poll_timeout()
     }
 
-    /// Queues a message, compressed or not; see
-    /// [`Connection::send_with`](crate::Connection::send_with).
-    ///
-    /// # Errors
-    ///
-    /// As [`Connection::send`](crate::Connection::send).
-    pub fn send_with<'p>(
-        &mut self,
-        message: impl Into<Message<'p>>,
-        compress: Compress,
-    ) -> Result<(), SendError> {
-        self.check_send()?;
-        let message = message.into();
-        if !self.push_compressed(&message, compress) {
-            self.push_plain(message);
-        }
-        Ok(())
-    }
-
     /// Queues a fragment of a message that is compressed or not, as its first fragment says; see
     /// [`Connection::send_fragment_with`](crate::Connection::send_fragment_with).
     ///
@@ -123,32 +107,29 @@ impl Sender {
         let payload = payload.into();
         let outgoing = self.check_fragment(kind, &payload, fin)?;
         if !self.push_compressed_fragment(outgoing, &payload, fin, compress) {
-            let opcode = self.next_opcode(kind);
-            self.outgoing = (!fin).then_some(outgoing);
-            self.push_data(opcode, 0, fin, payload);
+            let len = payload.len();
+            self.push_fragment(outgoing, fin, payload, len);
         }
         Ok(())
     }
 
     /// Queues a message compressed. `false` if it is better sent as it is.
-    pub(super) fn push_compressed(&mut self, message: &Message<'_>, compress: Compress) -> bool {
-        let Some(deflation) = &self.deflation else {
-            return false;
-        };
+    pub(super) fn push_compressed(&mut self, message: &Message<'_>, options: SendOptions) -> bool {
         let plaintext = message.as_bytes();
-        if !deflation.wants(plaintext.len(), compress) {
+        if !self.compresses(plaintext.len(), options) {
             return false;
         }
-        let may_skip = compress != Compress::Always;
+        let may_skip = options.compress() != Compress::Always;
         with_output(|output| {
             let is_smaller = self
                 .deflater()
                 .is_some_and(|deflater| deflater.message(plaintext, may_skip, output));
             if is_smaller {
-                let opcode = opcode_of(message.kind());
-                let payload = Payload::from(output.as_slice());
-                // 7692-6.1-01, 7692-6.1-03
-                self.push_data(opcode, Header::RSV1, true, payload);
+                let outline = Outline {
+                    compressed: true,
+                    ..Outline::message(message.kind(), options.priority())
+                };
+                self.push_data(outline, Payload::from(output.as_slice()), plaintext.len());
             }
             is_smaller
         })
@@ -162,12 +143,8 @@ impl Sender {
         fin: bool,
         compress: Compress,
     ) -> bool {
-        let Some(deflation) = &self.deflation else {
-            return false;
-        };
-        let first = self.outgoing.is_none();
-        if first {
-            outgoing.compressed = deflation.wants(plaintext.len(), compress);
+        if self.outgoing.is_none() {
+            outgoing.compressed = self.compresses(plaintext.len(), compress.into());
         }
         if !outgoing.compressed {
             return false;
@@ -176,17 +153,22 @@ impl Sender {
             if let Some(deflater) = self.deflater() {
                 deflater.fragment(plaintext, fin, output);
             }
-            let opcode = self.next_opcode(outgoing.kind());
-            let rsv = if first { Header::RSV1 } else { 0 };
-            self.outgoing = (!fin).then_some(outgoing);
-            self.push_data(opcode, rsv, fin, Payload::from(output.as_slice()));
+            self.push_fragment(
+                outgoing,
+                fin,
+                Payload::from(output.as_slice()),
+                plaintext.len(),
+            );
         });
         true
     }
 
-    pub(super) fn is_worth_compressing(&self, len: usize) -> bool {
-        let deflation = self.deflation.as_ref();
-        deflation.is_some_and(|deflation| deflation.wants(len, Compress::Auto))
+    /// Whether a message of so many bytes is to be compressed, and may be.
+    pub(super) fn compresses(&self, len: usize, options: SendOptions) -> bool {
+        self.deflation.as_ref().is_some_and(|deflation| {
+            deflation.wants(len, options.compress())
+                && !(deflation.takeover && self.queue.has_compressed_besides(options.priority()))
+        })
     }
 
     /// The compressor's settings, and the compressor.

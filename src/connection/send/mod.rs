@@ -1,10 +1,13 @@
 //! The sending half: messages and obligations in, bytes out.
 
+mod count;
 mod data;
 #[cfg(feature = "deflate")]
 mod deflate;
+mod options;
 #[cfg(feature = "deflate")]
 mod prepared;
+mod room;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -14,11 +17,14 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+pub use count::Sent;
 use data::{Outgoing, frame_header};
 #[cfg(feature = "deflate")]
 pub use deflate::Compress;
+pub use options::SendOptions;
 #[cfg(feature = "deflate")]
 pub use prepared::Prepared;
+use room::Full;
 
 use super::event::Event;
 use super::observer::{Observed, Observer};
@@ -30,6 +36,7 @@ use crate::config::{Config, Limits, Timeouts};
 use crate::error::{Error, SendError, Timeout};
 use crate::frame::OpCode;
 use crate::mask::Mask;
+use crate::message::Kind;
 use crate::random::MaskKeys;
 use crate::time::Instant;
 
@@ -52,7 +59,10 @@ pub struct Sender {
     #[cfg(feature = "deflate")]
     deflation: Option<deflate::Deflation>,
     closing: Closing,
+    sent: Sent,
     observed: Observed,
+    /// What the observer was told that the message is made of whose fragments are being sent.
+    kind: Kind,
     /// The observer knows that the connection is over.
     told_closed: bool,
     /// The deadlines of an open connection, if there are any.
@@ -61,6 +71,10 @@ pub struct Sender {
     /// What may be held in all, and what the other half holds of it.
     max_memory: usize,
     held_elsewhere: usize,
+    low_water: usize,
+    /// The classes that had no room since they last had drained.
+    full: Full,
+    max_fragment: usize,
     close_timeout: Option<Duration>,
 }
 
@@ -70,7 +84,9 @@ impl Sender {
         let timers = Timers::are_wanted(timeouts).then(|| Box::new(Timers::new(timeouts, now)));
         Self {
             timers,
+            sent: Sent::default(),
             observed: Observed::default(),
+            kind: Kind::Binary,
             told_closed: false,
             keys,
             queue: Queue::default(),
@@ -81,6 +97,9 @@ impl Sender {
             max_queued: config.limits().max_queued(),
             max_memory: config.limits().max_memory().unwrap_or(usize::MAX),
             held_elsewhere: 0,
+            low_water: config.limits().low_water(),
+            full: Full::default(),
+            max_fragment: config.max_fragment().unwrap_or(usize::MAX),
             close_timeout: config.timeouts().close(),
         }
     }
@@ -105,6 +124,7 @@ impl Sender {
     /// [`Connection::set_limits`](super::Connection::set_limits).
     pub fn set_limits(&mut self, limits: &Limits) {
         self.max_queued = limits.max_queued();
+        self.low_water = limits.low_water();
         self.max_memory = limits.max_memory().unwrap_or(usize::MAX);
     }
 
@@ -134,11 +154,17 @@ impl Sender {
     fn push_control(&mut self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
         self.check_control(payload)?;
         let frame = ControlFrame::new(opcode, self.next_key(), payload);
+        self.sent.control_frames += 1;
         self.queue.push_control(frame.as_bytes());
         Ok(())
     }
 
     fn check_control(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.may_send_control(payload)
+            .map_err(|error| self.refuse(error))
+    }
+
+    fn may_send_control(&self, payload: &[u8]) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
         }
@@ -159,21 +185,31 @@ impl Sender {
     /// As [`Connection::ping`](super::Connection::ping).
     pub fn probe(&mut self) -> Result<(), SendError> {
         self.check_control(&[])?;
-        let timers = self
-            .timers
-            .get_or_insert_with(|| Box::new(Timers::new(&Timeouts::new(), Instant::AT_ONCE)));
+        let timers = self.timers();
         let Some(payload) = timers.next_ping() else {
             return Ok(());
         };
         timers.note_ping();
         let frame = ControlFrame::new(OpCode::Ping, self.next_key(), &payload);
+        self.sent.control_frames += 1;
         self.queue.push_probe(frame.as_bytes());
         Ok(())
+    }
+
+    /// For those who ask for what only deadlines would need otherwise.
+    fn timers(&mut self) -> &mut Timers {
+        self.timers
+            .get_or_insert_with(|| Box::new(Timers::new(&Timeouts::new(), Instant::AT_ONCE)))
     }
 
     /// The round trips so far; see [`Connection::rtt`](super::Connection::rtt).
     pub fn rtt(&self) -> Option<Rtt> {
         self.timers.as_ref()?.rtt()
+    }
+
+    /// Whether there are deadlines or round trips to watch.
+    pub(super) fn has_timers(&self) -> bool {
+        self.timers.is_some()
     }
 
     /// Something came from the peer, so it is alive. [`respond`](Self::respond) tells so as well.
@@ -246,6 +282,7 @@ impl Sender {
         };
         let body = body.get(..len).unwrap_or_default();
         let frame = ControlFrame::new(OpCode::Close, self.next_key(), body);
+        self.sent.control_frames += 1;
         self.queue.set_close(frame.as_bytes());
         self.closing.sent = Some(code);
         self.start_close_timer(now);
@@ -292,6 +329,7 @@ impl Sender {
             return;
         }
         let frame = ControlFrame::new(OpCode::Pong, self.next_key(), payload);
+        self.sent.control_frames += 1;
         self.queue.push_pong(frame.as_bytes());
     }
 
@@ -421,6 +459,9 @@ impl Sender {
         {
             return self.end_closing();
         }
+        if self.timers.is_some() {
+            let _age = self.queued_age(now);
+        }
         loop {
             let progress = self.progress();
             let Some(timers) = &mut self.timers else {
@@ -496,6 +537,13 @@ impl Sender {
     /// How many bytes wait for the transport, control frames included.
     pub fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// How long data has been waiting; see
+    /// [`Connection::queued_age`](super::Connection::queued_age).
+    pub fn queued_age(&mut self, now: Instant) -> Option<Duration> {
+        let (transmitted, waiting) = (self.queue.transmitted(), self.queue.data_len());
+        self.timers().queued_age(now, transmitted, waiting)
     }
 
     /// How far the connection is.

@@ -5,11 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::Sender;
-use super::data::opcode_of;
+use super::data::Outline;
+use super::{SendOptions, Sender};
 use crate::error::SendError;
 use crate::extension::deflate::{Shape, compress_alone};
-use crate::frame::Header;
 use crate::message::{Kind, Message, Payload};
 
 /// A message for many connections: its payload is shared, and compressed at most once for each set
@@ -107,11 +106,26 @@ impl Sender {
     ///
     /// As [`Connection::send`](crate::Connection::send).
     pub fn send_prepared(&mut self, message: &Prepared) -> Result<(), SendError> {
-        self.check_send()?;
-        let opcode = opcode_of(message.kind());
+        self.send_prepared_with(message, SendOptions::new())
+    }
+
+    /// Queues a prepared message, in a class; see
+    /// [`Connection::send_prepared_with`](crate::Connection::send_prepared_with).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`](crate::Connection::send).
+    pub fn send_prepared_with(
+        &mut self,
+        message: &Prepared,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), SendError> {
+        let options = options.into();
+        self.check_send(options.priority())?;
+        let mut outline = Outline::message(message.kind(), options.priority());
         let plaintext = message.payload();
         let compressed = self
-            .is_worth_compressing(plaintext.len())
+            .compresses(plaintext.len(), options)
             .then(|| self.deflater())
             .flatten()
             .and_then(|deflater| {
@@ -119,10 +133,9 @@ impl Sender {
                 deflater.note_prepared(plaintext);
                 Some(compressed)
             });
-        match compressed {
-            Some(payload) => self.push_data(opcode, Header::RSV1, true, Payload::from(payload)),
-            None => self.push_data(opcode, 0, true, Payload::from(plaintext.clone())),
-        }
+        outline.compressed = compressed.is_some();
+        let payload = compressed.unwrap_or_else(|| plaintext.clone());
+        self.push_data(outline, Payload::from(payload), plaintext.len());
         Ok(())
     }
 }

@@ -1,6 +1,9 @@
 //! The output queue: what goes to the transport, and in which order.
 
-use alloc::collections::VecDeque;
+mod lane;
+mod schedule;
+
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::mem;
 #[cfg(feature = "std")]
@@ -8,11 +11,9 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-use crate::frame::{Header, Rules};
-
-/// A segment of small frames is closed at this size, to keep what is written at once within the
-/// first-level cache.
-const SEGMENT_SIZE: usize = 16 * 1024;
+use lane::{Ends, Lane};
+pub use schedule::Priority;
+use schedule::{ByClass, Schedule};
 
 /// The largest control frame.
 const MAX_CONTROL_FRAME: usize = 2 + 4 + 125;
@@ -26,24 +27,23 @@ pub(super) const MAX_CONTROL_QUEUED: usize = 16 * MAX_CONTROL_FRAME;
 /// 2.10).
 const MAX_PONGS_QUEUED: usize = 2 * MAX_CONTROL_FRAME;
 
-/// Frames on their way out, in three lanes.
+/// Frames on their way out, in lanes.
 ///
-/// Data goes in the order it was queued. Control frames overtake it at the next frame boundary,
-/// because RFC 6455 section 5.5 wants them answered soon. The Close frame comes behind the data
-/// that was accepted before it. Nothing ever comes between the bytes of one frame.
+/// Data goes in the order of its classes, and within a class in the order it was queued. Control
+/// frames overtake it at the next frame boundary, because RFC 6455 section 5.5 wants them answered
+/// soon. The Close frame comes behind the data that was accepted before it. Nothing ever comes
+/// between the bytes of one frame, and nothing but control frames between those of one message.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Data in segments, oldest first. Some hold many small frames, some are the payload of one
-    /// large frame.
-    segments: VecDeque<Segment>,
-    /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it
-    /// sent.
-    tail: Vec<u8>,
-    /// Bytes in `segments` and `tail`.
-    data_len: usize,
-    /// The first frame in `segments` is sent in part, so it must be finished. INVARIANT: if set,
-    /// `segments` is not empty, and the frame ends where a segment does.
-    mid_frame: bool,
+    /// Messages of [`Priority::Normal`], which is all that most connections ever have.
+    normal: Lane,
+    /// Those of other classes, from the first one until nothing waits.
+    others: Option<Box<Others>>,
+    /// What the last byte of data that was sent ended. INVARIANT: if nothing, the rest of the frame
+    /// is in front of its lane, and ends where a segment does.
+    at: Ends,
+    /// The last frame in `normal` does not end its message.
+    is_open: bool,
     /// Encoded pings and pongs, oldest first, less what was sent.
     control: Vec<u8>,
     /// Where the latest automatic pong starts in `control`, while nothing of it was sent.
@@ -60,15 +60,30 @@ pub(super) struct Queue {
     close_started: bool,
 }
 
-#[derive(Debug)]
-struct Segment {
-    bytes: Bytes,
-    /// Whether a frame ends at its end; if not, the frame goes on in the next segment.
-    ends_frame: bool,
+/// The lanes of all classes but [`Priority::Normal`].
+#[derive(Debug, Default)]
+struct Others {
+    urgent: Lane,
+    high: Lane,
+    bulk: Lane,
+    schedule: Schedule,
 }
 
+/// What the queue has to know of a data frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) priority: Priority,
+    /// It is the first of its message.
+    pub(super) first: bool,
+    /// It is the last of its message.
+    pub(super) fin: bool,
+    /// The message is compressed.
+    pub(super) compressed: bool,
+}
+
+/// What is sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Lane {
+enum Next {
     Data,
     Control,
     Close,
@@ -77,7 +92,28 @@ enum Lane {
 impl Queue {
     /// Bytes of data that wait.
     pub(super) fn data_len(&self) -> usize {
-        self.data_len
+        self.normal.len() + self.others.as_ref().map_or(0, |others| others.len())
+    }
+
+    /// Bytes of data that wait and that a message of this class does not overtake.
+    pub(super) fn data_ahead(&self, class: Priority) -> usize {
+        let Some(others) = &self.others else {
+            return self.normal.len();
+        };
+        let classes = Priority::ALL.into_iter().filter(|other| *other <= class);
+        classes
+            .map(|other| others.lane(&self.normal, other).len())
+            .sum()
+    }
+
+    /// Whether a compressed message of another class waits.
+    #[cfg(feature = "deflate")]
+    pub(super) fn has_compressed_besides(&self, class: Priority) -> bool {
+        let Some(others) = &self.others else {
+            return class != Priority::Normal && self.normal.has_compressed();
+        };
+        let mut classes = Priority::ALL.into_iter().filter(|other| *other != class);
+        classes.any(|other| others.lane(&self.normal, other).has_compressed())
     }
 
     /// Bytes of control frames that wait, without the Close frame.
@@ -87,7 +123,7 @@ impl Queue {
 
     /// Bytes that wait in all lanes.
     pub(super) fn len(&self) -> usize {
-        self.data_len + self.control.len() + self.close.len()
+        self.data_len() + self.control.len() + self.close.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -95,31 +131,59 @@ impl Queue {
     }
 
     /// Queues a data frame in one piece: `write` appends it to the buffer that it is given.
-    pub(super) fn push_frame(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.tail.len();
-        write(&mut self.tail);
-        self.data_len += self.tail.len() - before;
-        if self.tail.len() >= SEGMENT_SIZE {
-            self.close_tail(true);
-        }
+    pub(super) fn push_frame(&mut self, place: Place, write: impl FnOnce(&mut Vec<u8>)) {
+        self.push(place, |lane| {
+            lane.push_frame(Ends::message_if(place.fin), write);
+        });
     }
 
     /// Queues a data frame whose payload stays where it is.
-    pub(super) fn push_chained(&mut self, header: &[u8], payload: Bytes) {
-        self.data_len += header.len() + payload.len();
-        self.tail.extend_from_slice(header);
-        self.close_tail(false);
-        self.segments.push_back(Segment {
-            bytes: payload,
-            ends_frame: true,
+    pub(super) fn push_chained(&mut self, place: Place, header: &[u8], payload: Bytes) {
+        self.push(place, |lane| {
+            lane.push_chained(Ends::message_if(place.fin), header, payload);
         });
     }
 
-    fn close_tail(&mut self, ends_frame: bool) {
-        self.segments.push_back(Segment {
-            bytes: mem::take(&mut self.tail).into(),
-            ends_frame,
-        });
+    fn push(&mut self, place: Place, push: impl FnOnce(&mut Lane)) {
+        if place.priority != Priority::Normal || self.others.is_some() {
+            self.before_push(place);
+        }
+        let lane = match (place.priority, &mut self.others) {
+            (Priority::Normal, _) | (_, None) => &mut self.normal,
+            (class, Some(others)) => others.lane_mut(&mut self.normal, class),
+        };
+        push(lane);
+        if place.compressed {
+            lane.note_compressed();
+        }
+        if place.fin && !place.first {
+            lane.end_message(self.at);
+        }
+        if place.priority == Priority::Normal {
+            self.is_open = !place.fin;
+        }
+    }
+
+    /// Makes the lanes, and looks after whose turn it is.
+    fn before_push(&mut self, place: Place) {
+        let (at, is_open) = (self.at, self.is_open);
+        let others = self.others.get_or_insert_default();
+        if let Some(lower) = others.schedule.interrupt(place.priority) {
+            if at != Ends::Message {
+                let last = last(lower, is_open);
+                let lane = others.lane_mut(&mut self.normal, lower);
+                lane.isolate_message(at, last);
+            }
+        }
+        if place.priority == Priority::Normal {
+            if place.first && !place.fin {
+                // It may have to wait for others, and what is before it not.
+                self.normal.close_tail(Ends::Message);
+                others.schedule.note_open(Some(self.normal.len()));
+            } else if place.fin {
+                others.schedule.note_open(None);
+            }
+        }
     }
 
     /// Queues a ping or pong of the application's.
@@ -190,33 +254,53 @@ impl Queue {
     }
 
     /// What is sent next.
-    fn lane(&self) -> Option<Lane> {
-        if self.mid_frame {
+    fn next(&self) -> Option<Next> {
+        if self.at == Ends::Nothing {
             // HARDENING C-31: a frame that is sent in part is finished first.
-            Some(Lane::Data)
+            Some(Next::Data)
         } else if self.close_started && !self.close.is_empty() {
-            Some(Lane::Close)
+            Some(Next::Close)
         } else if !self.control.is_empty() {
-            Some(Lane::Control)
-        } else if self.data_len > 0 {
-            Some(Lane::Data)
+            Some(Next::Control)
+        } else if self.data_len() > 0 {
+            Some(Next::Data)
         } else if !self.close.is_empty() {
-            Some(Lane::Close)
+            Some(Next::Close)
         } else {
             None
         }
     }
 
+    /// Whose data is next.
+    fn class(&self) -> Priority {
+        match &self.others {
+            None => Priority::Normal,
+            Some(others) => others.schedule.next(self.at, &others.waiting(&self.normal)),
+        }
+    }
+
+    /// The data that is next.
+    fn front(&self) -> &[u8] {
+        match &self.others {
+            None => self.normal.front(),
+            Some(others) => others.lane(&self.normal, self.class()).front(),
+        }
+    }
+
+    fn last(&self, class: Priority) -> Ends {
+        last(class, self.is_open)
+    }
+
     /// Calls `visit` with each waiting piece in the order of sending, until it returns false.
     #[cfg(feature = "std")]
     fn visit<'a>(&'a self, mut visit: impl FnMut(&'a [u8]) -> bool) {
-        let mut segments = self.segments.iter();
-        if self.mid_frame {
-            for segment in segments.by_ref() {
-                if !visit(&segment.bytes) {
+        let mut data = self.data();
+        if self.at == Ends::Nothing {
+            for (bytes, ends) in data.by_ref() {
+                if !visit(bytes) {
                     return;
                 }
-                if segment.ends_frame {
+                if ends != Ends::Nothing {
                     break;
                 }
             }
@@ -228,84 +312,90 @@ impl Queue {
         };
         let _all = visit(first)
             && visit(&self.control)
-            && segments.all(|segment| visit(&segment.bytes))
-            && visit(&self.tail)
+            && data.all(|(bytes, _)| visit(bytes))
             && visit(last);
+    }
+
+    /// The data that waits, in the order of sending, with what each piece ends.
+    #[cfg(feature = "std")]
+    fn data(&self) -> impl Iterator<Item = (&[u8], Ends)> {
+        let mut normal = self.normal.pieces(self.last(Priority::Normal));
+        let mut others = self.others.as_ref().map(|others| {
+            let lanes = ByClass::new(|class| {
+                let lane = others.lane(&self.normal, class);
+                lane.pieces(self.last(class))
+            });
+            (lanes, others.waiting(&self.normal), others.schedule)
+        });
+        let mut at = self.at;
+        core::iter::from_fn(move || {
+            let Some((lanes, waiting, schedule)) = &mut others else {
+                return normal.next();
+            };
+            let class = schedule.next(at, waiting);
+            let (bytes, ends) = lanes.of_mut(class).next()?;
+            schedule.note(class, bytes.len(), bytes.len(), waiting);
+            *waiting.of_mut(class) -= bytes.len();
+            at = ends;
+            Some((bytes, ends))
+        })
     }
 
     /// Takes everything that waits as segments of its own, in the order of sending; it counts as
     /// sent.
     pub(super) fn take(&mut self, out: &mut Vec<Bytes>) {
         self.transmitted += self.len() as u64;
-        while let Some(lane) = self.lane() {
-            match lane {
-                Lane::Control => {
+        while let Some(next) = self.next() {
+            out.push(match next {
+                Next::Data => self.take_data(),
+                Next::Control => {
                     self.pong = None;
                     self.probe_left |= self.probe.take().is_some();
-                    out.push(mem::take(&mut self.control).into());
+                    mem::take(&mut self.control).into()
                 }
-                Lane::Close => {
+                Next::Close => {
                     self.close_started = true;
-                    out.push(mem::take(&mut self.close).into());
+                    mem::take(&mut self.close).into()
                 }
-                Lane::Data => match self.segments.pop_front() {
-                    Some(segment) => {
-                        self.data_len -= segment.bytes.len();
-                        self.mid_frame = !segment.ends_frame;
-                        out.push(segment.bytes);
-                    }
-                    None => {
-                        self.data_len -= self.tail.len();
-                        out.push(mem::take(&mut self.tail).into());
-                    }
-                },
-            }
+            });
         }
         self.clear_if_sent();
     }
 
+    fn take_data(&mut self) -> Bytes {
+        let class = self.class();
+        let last = self.last(class);
+        let len = self.front().len();
+        self.note_turn(class, len, len);
+        let (bytes, ends) = self.lane_mut(class).take_front(last);
+        self.at = ends;
+        bytes
+    }
+
     fn advance_data(&mut self, max: usize) -> usize {
-        if self.segments.is_empty() {
-            let len = self.tail.len();
-            if len <= max {
-                self.data_len = 0;
-                self.tail = Vec::new();
-                return len;
-            }
-            // What is sent in part must not grow, or control frames would wait for its end.
-            self.close_tail(true);
+        let (class, at) = (self.class(), self.at);
+        let last = self.last(class);
+        if self.others.is_some() {
+            let len = self.front().len();
+            self.note_turn(class, len, max.min(len));
         }
-        self.isolate(max);
-        let Some(front) = self.segments.front_mut() else {
-            return 0;
-        };
-        let count = max.min(front.bytes.len());
-        front.bytes.advance(count);
-        self.data_len -= count;
-        self.mid_frame = true;
-        if front.bytes.is_empty() {
-            self.mid_frame = !front.ends_frame;
-            self.segments.pop_front();
-        }
+        let (count, ends) = self.lane_mut(class).advance(max, at, last);
+        self.at = ends;
         count
     }
 
-    /// Gives the frame that the next `count` bytes end in a segment of its own, so that nothing
-    /// else must go with it.
-    fn isolate(&mut self, count: usize) {
-        let Some(front) = self.segments.front_mut() else {
-            return;
-        };
-        if self.mid_frame || count >= front.bytes.len() {
-            return;
+    fn lane_mut(&mut self, class: Priority) -> &mut Lane {
+        match &mut self.others {
+            None => &mut self.normal,
+            Some(others) => others.lane_mut(&mut self.normal, class),
         }
-        let end = frame_end(&front.bytes, count);
-        if end < front.bytes.len() {
-            let rest = Segment {
-                bytes: front.bytes.split_off(end),
-                ends_frame: mem::replace(&mut front.ends_frame, true),
-            };
-            self.segments.insert(1, rest);
+    }
+
+    /// Notes that `count` bytes of the front of a lane, of `len` bytes, are about to leave.
+    fn note_turn(&mut self, class: Priority, len: usize, count: usize) {
+        if let Some(others) = &mut self.others {
+            let waiting = others.waiting(&self.normal);
+            others.schedule.note(class, len, count, &waiting);
         }
     }
 
@@ -332,6 +422,8 @@ impl Queue {
     fn clear_if_sent(&mut self) {
         if self.is_empty() {
             *self = Self {
+                at: self.at,
+                is_open: self.is_open,
                 close_started: self.close_started,
                 probe_left: self.probe_left,
                 transmitted: self.transmitted,
@@ -341,20 +433,38 @@ impl Queue {
     }
 }
 
-/// The first end of a frame at or behind `count`, or the end of `frames` if the last one goes on
-/// elsewhere.
-fn frame_end(frames: &[u8], count: usize) -> usize {
-    const RULES: Rules = Rules::any().with_rsv(Header::RSV1 | Header::RSV2 | Header::RSV3);
-    let mut end = 0;
-    while end < count {
-        let rest = frames.get(end..).unwrap_or_default();
-        let Ok(Some((header, size))) = Header::decode(rest, &RULES) else {
-            return frames.len();
-        };
-        let len = usize::try_from(header.len).unwrap_or(usize::MAX);
-        end = end.saturating_add(size).saturating_add(len);
+/// What the last frame of a class ends: only of [`Priority::Normal`] a message may go on.
+fn last(class: Priority, is_open: bool) -> Ends {
+    Ends::message_if(class != Priority::Normal || !is_open)
+}
+
+impl Others {
+    fn len(&self) -> usize {
+        self.urgent.len() + self.high.len() + self.bulk.len()
     }
-    end.min(frames.len())
+
+    fn lane<'a>(&'a self, normal: &'a Lane, class: Priority) -> &'a Lane {
+        match class {
+            Priority::Urgent => &self.urgent,
+            Priority::High => &self.high,
+            Priority::Normal => normal,
+            Priority::Bulk => &self.bulk,
+        }
+    }
+
+    fn lane_mut<'a>(&'a mut self, normal: &'a mut Lane, class: Priority) -> &'a mut Lane {
+        match class {
+            Priority::Urgent => &mut self.urgent,
+            Priority::High => &mut self.high,
+            Priority::Normal => normal,
+            Priority::Bulk => &mut self.bulk,
+        }
+    }
+
+    /// How many bytes wait in each lane.
+    fn waiting(&self, normal: &Lane) -> ByClass<usize> {
+        ByClass::new(|class| self.lane(normal, class).len())
+    }
 }
 
 /// The length of the control frame at the front of `bytes`.
@@ -379,13 +489,10 @@ impl Buf for Transmit<'_> {
     }
 
     fn chunk(&self) -> &[u8] {
-        match self.0.lane() {
-            Some(Lane::Data) => match self.0.segments.front() {
-                Some(segment) => &segment.bytes,
-                None => &self.0.tail,
-            },
-            Some(Lane::Control) => &self.0.control,
-            Some(Lane::Close) => &self.0.close,
+        match self.0.next() {
+            Some(Next::Data) => self.0.front(),
+            Some(Next::Control) => &self.0.control,
+            Some(Next::Close) => &self.0.close,
             None => &[],
         }
     }
@@ -419,10 +526,10 @@ impl Buf for Transmit<'_> {
         );
         self.0.transmitted += count as u64;
         while count > 0 {
-            count -= match self.0.lane() {
-                Some(Lane::Data) => self.0.advance_data(count),
-                Some(Lane::Control) => self.0.advance_control(count),
-                Some(Lane::Close) => self.0.advance_close(count),
+            count -= match self.0.next() {
+                Some(Next::Data) => self.0.advance_data(count),
+                Some(Next::Control) => self.0.advance_control(count),
+                Some(Next::Close) => self.0.advance_close(count),
                 None => return,
             };
         }
@@ -436,6 +543,13 @@ mod tests {
 
     use super::*;
 
+    const PLACE: Place = Place {
+        priority: Priority::Normal,
+        first: true,
+        fin: true,
+        compressed: false,
+    };
+
     /// An unmasked frame of up to 125 bytes.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let len = u8::try_from(payload.len()).unwrap();
@@ -444,7 +558,7 @@ mod tests {
 
     fn push(queue: &mut Queue, payload: &[u8]) {
         let frame = frame(0x82, payload);
-        queue.push_frame(|buffer| buffer.extend_from_slice(&frame));
+        queue.push_frame(PLACE, |buffer| buffer.extend_from_slice(&frame));
     }
 
     fn send(queue: &mut Queue, count: usize) -> Vec<u8> {
@@ -484,7 +598,7 @@ mod tests {
             let mut queue = Queue::default();
             push(&mut queue, b"one");
             push(&mut queue, b"two");
-            queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
+            queue.push_chained(PLACE, &[0x82, 5], Bytes::from_static(b"three"));
             let mut sent = send(&mut queue, count);
             queue.push_control(&frame(0x89, b"P"));
             sent.extend(send_all(&mut queue));
@@ -547,7 +661,7 @@ mod tests {
         for count in 0..30 {
             let mut queue = Queue::default();
             push(&mut queue, b"one");
-            queue.push_chained(&[0x82, 5], Bytes::from_static(b"three"));
+            queue.push_chained(PLACE, &[0x82, 5], Bytes::from_static(b"three"));
             push(&mut queue, b"four");
             queue.push_control(&frame(0x89, b"ping"));
             queue.set_close(b"close");

@@ -1,0 +1,67 @@
+//! How much waits: from where on messages are refused, and when that is over.
+
+use super::Sender;
+use crate::connection::transmit::Priority;
+use crate::error::SendError;
+
+/// The classes that had no room, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Full(u8);
+
+impl Sender {
+    /// Whether a message would be queued and not be refused as [`SendError::Full`].
+    pub fn has_room(&self) -> bool {
+        self.has_room_for(Priority::Normal)
+    }
+
+    /// Whether a message of this class would be queued and not be refused as [`SendError::Full`].
+    pub fn has_room_for(&self, priority: Priority) -> bool {
+        self.check_room(priority).is_ok()
+    }
+
+    /// Whether a class that had no room has drained; see
+    /// [`Connection::poll_drained`](crate::Connection::poll_drained).
+    pub fn poll_drained(&mut self) -> bool {
+        let before = self.full;
+        for class in Priority::ALL {
+            if self.queue.data_ahead(class) <= self.low_water {
+                self.full.remove(class);
+            }
+        }
+        self.full != before
+    }
+
+    /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit
+    /// and one message. What a message overtakes does not keep it out.
+    pub(super) fn check_room(&self, priority: Priority) -> Result<(), SendError> {
+        let queued = self.queue.data_ahead(priority);
+        let is_full = queued > 0 && queued >= self.max_queued;
+        // However urgent, there is no room where there is no memory.
+        if is_full || self.queue.len() + self.held_elsewhere >= self.max_memory {
+            return Err(SendError::Full);
+        }
+        Ok(())
+    }
+
+    /// Notes which classes have no room any more, after something was queued.
+    #[inline]
+    pub(super) fn note_room(&mut self) {
+        if self.queue.data_len() >= self.max_queued {
+            for class in Priority::ALL {
+                if self.check_room(class).is_err() {
+                    self.full.insert(class);
+                }
+            }
+        }
+    }
+}
+
+impl Full {
+    fn insert(&mut self, class: Priority) {
+        self.0 |= 1 << class as u8;
+    }
+
+    fn remove(&mut self, class: Priority) {
+        self.0 &= !(1 << class as u8);
+    }
+}

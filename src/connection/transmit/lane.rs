@@ -1,0 +1,242 @@
+//! Data frames of one class, in order.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::mem;
+
+use bytes::{Buf, Bytes};
+
+use crate::frame::{Header, Rules};
+
+/// A segment of small frames is closed at this size, to keep what is written at once within the
+/// first-level cache.
+const SEGMENT_SIZE: usize = 16 * 1024;
+
+/// What ends where some bytes do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Nothing: a frame goes on.
+    Nothing,
+    /// A frame, of a message that goes on.
+    Frame,
+    #[default]
+    Message,
+}
+
+impl Ends {
+    pub(super) fn message_if(fin: bool) -> Self {
+        if fin { Self::Message } else { Self::Frame }
+    }
+}
+
+/// Data frames on their way out, oldest first.
+///
+/// INVARIANT: a segment that begins inside a message ends with it, or inside it. So the end of a
+/// segment that has another message in it is not far.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Some hold many small frames, some are the payload of one large frame.
+    segments: VecDeque<Segment>,
+    /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it
+    /// sent.
+    tail: Vec<u8>,
+    /// Bytes in `segments` and `tail`.
+    len: usize,
+    /// Where the last compressed message ends, less what was sent.
+    compressed: usize,
+}
+
+#[derive(Debug)]
+struct Segment {
+    bytes: Bytes,
+    ends: Ends,
+}
+
+impl Lane {
+    /// Bytes that wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether a compressed message waits, or has not left as a whole.
+    #[cfg(feature = "deflate")]
+    pub(super) fn has_compressed(&self) -> bool {
+        self.compressed > 0
+    }
+
+    /// All that waits so far is before the end of a compressed message.
+    pub(super) fn note_compressed(&mut self) {
+        self.compressed = self.len;
+    }
+
+    /// Ends the segment with the message that ended, if that began in another one; `at` is what was
+    /// ended before all that waits.
+    pub(super) fn end_message(&mut self, at: Ends) {
+        if self.segments.back().map_or(at, |last| last.ends) == Ends::Frame {
+            self.close_tail(Ends::Message);
+        }
+    }
+
+    /// Queues a frame in one piece: `write` appends it to the buffer that it is given.
+    pub(super) fn push_frame(&mut self, ends: Ends, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.tail.len();
+        write(&mut self.tail);
+        self.len += self.tail.len() - before;
+        if self.tail.len() >= SEGMENT_SIZE {
+            self.close_tail(ends);
+        }
+    }
+
+    /// Queues a frame whose payload stays where it is.
+    pub(super) fn push_chained(&mut self, ends: Ends, header: &[u8], payload: Bytes) {
+        self.len += header.len() + payload.len();
+        self.tail.extend_from_slice(header);
+        self.close_tail(Ends::Nothing);
+        self.segments.push_back(Segment {
+            bytes: payload,
+            ends,
+        });
+    }
+
+    /// Lets the frames that come next begin a segment.
+    pub(super) fn close_tail(&mut self, ends: Ends) {
+        if !self.tail.is_empty() {
+            let bytes = mem::take(&mut self.tail).into();
+            self.segments.push_back(Segment { bytes, ends });
+        }
+    }
+
+    /// What is sent next.
+    pub(super) fn front(&self) -> &[u8] {
+        match self.segments.front() {
+            Some(segment) => &segment.bytes,
+            None => &self.tail,
+        }
+    }
+
+    /// All that waits, with what its end ends; `last` is what the last frame does.
+    #[cfg(feature = "std")]
+    pub(super) fn pieces(&self, last: Ends) -> impl Iterator<Item = (&[u8], Ends)> {
+        let segments = self.segments.iter();
+        let tail = (!self.tail.is_empty()).then_some((&*self.tail, last));
+        segments
+            .map(|segment| (&*segment.bytes, segment.ends))
+            .chain(tail)
+    }
+
+    /// Takes the front away.
+    pub(super) fn take_front(&mut self, last: Ends) -> (Bytes, Ends) {
+        let (bytes, ends) = match self.segments.pop_front() {
+            Some(segment) => (segment.bytes, segment.ends),
+            None => (mem::take(&mut self.tail).into(), last),
+        };
+        self.note_sent(bytes.len());
+        (bytes, ends)
+    }
+
+    /// Notes that up to `max` bytes of the front were sent, if `at` is what was ended before them.
+    /// Returns how many, and what they end.
+    pub(super) fn advance(&mut self, max: usize, at: Ends, last: Ends) -> (usize, Ends) {
+        if self.segments.is_empty() {
+            let len = self.tail.len();
+            if len <= max {
+                self.tail = Vec::new();
+                self.note_sent(len);
+                return (len, last);
+            }
+            // What is sent in part must not grow, or control frames would wait for its end.
+            self.close_tail(last);
+        }
+        if at != Ends::Nothing {
+            self.isolate(max);
+        }
+        let Some(front) = self.segments.front_mut() else {
+            return (0, at);
+        };
+        let count = max.min(front.bytes.len());
+        front.bytes.advance(count);
+        let mut ends = Ends::Nothing;
+        if front.bytes.is_empty() {
+            ends = front.ends;
+            self.segments.pop_front();
+        }
+        self.note_sent(count);
+        (count, ends)
+    }
+
+    fn note_sent(&mut self, count: usize) {
+        self.len -= count;
+        self.compressed = self.compressed.saturating_sub(count);
+    }
+
+    /// Gives the frame that the next `count` bytes end in a segment that ends where it does, so
+    /// that nothing else must go with it.
+    fn isolate(&mut self, count: usize) {
+        let front = self.front();
+        if count < front.len() {
+            let end = Frames::new(front).find(|(end, _)| *end >= count);
+            if let Some((end, fin)) = end {
+                self.split(0, end, Ends::message_if(fin));
+            }
+        }
+    }
+
+    /// Lets a segment end where the message does that has begun to leave; `at` is what was ended
+    /// last.
+    pub(super) fn isolate_message(&mut self, mut at: Ends, last: Ends) {
+        self.close_tail(last);
+        let mut index = 0;
+        while let Some(segment) = self.segments.get(index) {
+            if at != Ends::Nothing {
+                let end = Frames::new(&segment.bytes).find(|(_, fin)| *fin);
+                if let Some((end, _)) = end {
+                    return self.split(index, end, Ends::Message);
+                }
+            }
+            at = segment.ends;
+            if at == Ends::Message {
+                return;
+            }
+            index += 1;
+        }
+    }
+
+    fn split(&mut self, index: usize, end: usize, ends: Ends) {
+        let Some(segment) = self.segments.get_mut(index) else {
+            return;
+        };
+        if end < segment.bytes.len() {
+            let rest = Segment {
+                bytes: segment.bytes.split_off(end),
+                ends: mem::replace(&mut segment.ends, ends),
+            };
+            self.segments.insert(index + 1, rest);
+        }
+    }
+}
+
+/// The frames of a segment: where each ends, and whether its message does. One whose payload is in
+/// the next segment is not among them.
+struct Frames<'a> {
+    bytes: &'a [u8],
+    end: usize,
+}
+
+impl<'a> Frames<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, end: 0 }
+    }
+}
+
+impl Iterator for Frames<'_> {
+    type Item = (usize, bool);
+
+    fn next(&mut self) -> Option<(usize, bool)> {
+        const RULES: Rules = Rules::any().with_rsv(Header::RSV1 | Header::RSV2 | Header::RSV3);
+        let rest = self.bytes.get(self.end..)?;
+        let (header, size) = Header::decode(rest, &RULES).ok()??;
+        let len = usize::try_from(header.len).ok()?;
+        self.end = self.end.checked_add(size)?.checked_add(len)?;
+        (self.end <= self.bytes.len()).then_some((self.end, header.fin))
+    }
+}
