@@ -183,7 +183,7 @@ fn lanes_are_made_for_the_first_message_of_another_class() {
 #[test]
 fn sizes() {
     assert!(
-        size_of::<Connection>() <= 704,
+        size_of::<Connection>() <= 816,
         "{}",
         size_of::<Connection>()
     );

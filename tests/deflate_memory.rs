@@ -155,7 +155,7 @@ fn alone(work: impl FnOnce() + Send + 'static) {
 #[test]
 fn an_idle_connection_holds_nothing() {
     println!("Connection: {} bytes", size_of::<Connection>());
-    assert!(size_of::<Connection>() <= 704);
+    assert!(size_of::<Connection>() <= 816);
     for memory in MEMORIES {
         let config = config(memory, 15);
         let negotiated = agreed(memory, 15);

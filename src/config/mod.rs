@@ -63,7 +63,7 @@ impl Config {
     }
 
     /// The largest payload of a data frame that is sent, in bytes: what is longer leaves as several
-    /// frames. `None` sends every message as one; less than 1 counts as 1.
+    /// frames. `None` sends every message as one, if it has less than 4 GiB; 0 counts as 1.
     ///
     /// Default: 64 KiB. A ping, a pong and the answer to one wait for no more than the frame that is
     /// under way, which with 64 KiB is half a second at 1 Mbit/s, well below the deadlines that peers

@@ -220,8 +220,9 @@ impl Connection {
         }
         let result = self.receiver.receive(now, input);
         match &result {
+            // Nothing is owed for a message, unless somebody watches.
+            Ok(None | Some(Event::Text(_) | Event::Binary(_) | Event::Fragment(_))) => {}
             Ok(Some(event)) => self.sender.respond(now, event),
-            Ok(None) => {}
             Err(error) => self.sender.fail(now, *error),
         }
         result

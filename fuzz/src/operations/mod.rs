@@ -9,11 +9,12 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use sockeye::bytes::Buf;
 use sockeye::{
-    CloseCode, Compress, Config, Connection, Deflate, DeflateParams, Error, Instant, Kind, Limits,
-    Memory, Message, Negotiated, Payload, Prepared, SendError, State, Text, Timeouts, Transport,
+    CloseCode, Config, Connection, Deflate, DeflateParams, Error, Instant, Kind, Limits, Memory,
+    Message, Negotiated, Payload, Prepared, Priority, SendError, SendOptions, State, Text,
+    Timeouts, Transport,
 };
 
-use op::{How, Op, Setup};
+use op::{Class, How, Op, Setup};
 use script::Script;
 
 use super::wire::{self, Got, MAX_CONTROL_QUEUED, Role, START};
@@ -111,6 +112,9 @@ impl Pair {
                     .with_lifetime(after(60), Duration::from_secs(5)),
             );
         }
+        if setup.fragments {
+            config = config.with_max_fragment(Some(1000));
+        }
         if setup.chunks {
             config = wire::chunked(&config);
         }
@@ -137,11 +141,15 @@ impl Pair {
             Role::Server => (server, client),
         };
         match op {
-            Op::Send(is_text, size, how) => side.send(kind(is_text), size.len(), how),
+            Op::Send(is_text, size, how) => side.send(kind(is_text), None, size.len(), how),
+            Op::SendIn(class, size, how) => side.send(Kind::Text, Some(class), size.len(), how),
             Op::Fragment(is_text, size, fin, how) => {
                 side.send_fragment(kind(is_text), size.len(), fin, how);
             }
-            Op::Prepared(is_text, size) => side.send_prepared(kind(is_text), size.len()),
+            Op::Prepared(is_text, size) => side.send_prepared(kind(is_text), None, size.len()),
+            Op::PreparedIn(class, size) => {
+                side.send_prepared(Kind::Text, Some(class), size.len());
+            }
             Op::Ping(size) => {
                 let too_long = size > 125;
                 let result = side.conn.ping(&[7; 255][..size.into()]);
@@ -238,10 +246,14 @@ impl Pair {
         for (sender, receiver) in [(client, server), (server, client)] {
             let received = receiver.messages();
             let sent = &sender.script.messages;
-            assert!(
-                sent.starts_with(&received),
-                "not what was sent, or not in order"
-            );
+            for mark in script::MARKS {
+                let [sent, received] =
+                    [sent, &received].map(|messages: &Vec<Got>| script::marked(messages, mark));
+                assert!(
+                    sent.starts_with(&received),
+                    "not what was sent, or not in order"
+                );
+            }
             let no_errors = client.error.is_none() && server.error.is_none();
             if no_errors && !sender.script.is_cut {
                 assert_eq!(received.len(), sent.len(), "lost");
@@ -289,12 +301,12 @@ impl Side {
         }
     }
 
-    fn send(&mut self, kind: Kind, len: usize, how: How) {
-        let payload = self.script.payload(len);
-        let has_room = self.conn.has_room();
-        let result = self
-            .conn
-            .send_with(message(kind, payload.clone()), Compress::from(how));
+    fn send(&mut self, kind: Kind, class: Option<Class>, len: usize, how: How) {
+        let payload = self.script.marked_payload(class, len);
+        let priority = class.map_or(Priority::Normal, Priority::from);
+        let has_room = self.conn.has_room_for(priority);
+        let options = SendOptions::from(priority).with_compress(how.into());
+        let result = self.conn.send_with(message(kind, payload.clone()), options);
         match result {
             Ok(()) => {
                 assert!(has_room);
@@ -304,10 +316,11 @@ impl Side {
         }
     }
 
-    fn send_prepared(&mut self, kind: Kind, len: usize) {
-        let payload = self.script.payload(len);
+    fn send_prepared(&mut self, kind: Kind, class: Option<Class>, len: usize) {
+        let payload = self.script.marked_payload(class, len);
+        let priority = class.map_or(Priority::Normal, Priority::from);
         let prepared = Prepared::new(message(kind, payload.clone()));
-        if self.conn.send_prepared(&prepared).is_ok() {
+        if self.conn.send_prepared_with(&prepared, priority).is_ok() {
             self.script.accept(kind, payload);
         }
     }
@@ -409,7 +422,8 @@ impl Side {
     }
 
     fn assert_laws(&self) {
-        assert!(self.conn.queued() <= MAX_QUEUED + LARGEST + MAX_CONTROL_QUEUED);
+        let classes = Priority::ALL.len();
+        assert!(self.conn.queued() <= classes * (MAX_QUEUED + LARGEST) + MAX_CONTROL_QUEUED);
         let is_closed = self.conn.state() == State::Closed;
         assert_eq!(self.conn.closed().is_some(), is_closed);
         if is_closed {

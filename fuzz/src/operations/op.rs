@@ -1,7 +1,7 @@
 //! What the fuzzer's bytes are decoded to.
 
 use arbitrary::Arbitrary;
-use sockeye::Compress;
+use sockeye::{Compress, Priority};
 
 /// What is agreed on before.
 #[derive(Debug, Arbitrary)]
@@ -13,6 +13,8 @@ pub struct Setup {
     pub chunks: bool,
     pub timers: bool,
     pub window_bits: u8,
+    /// Long messages leave in frames of 1000 bytes.
+    pub fragments: bool,
 }
 
 /// Something that happens to one side.
@@ -39,6 +41,26 @@ pub enum Op {
     /// The transport is cut: what is on its way to this side is lost.
     Cut,
     Abort,
+    /// A message of another class.
+    SendIn(Class, Size, How),
+    PreparedIn(Class, Size),
+}
+
+#[derive(Clone, Copy, Debug, Arbitrary)]
+pub enum Class {
+    Urgent,
+    High,
+    Bulk,
+}
+
+impl From<Class> for Priority {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Urgent => Self::Urgent,
+            Class::High => Self::High,
+            Class::Bulk => Self::Bulk,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Arbitrary)]

@@ -3,6 +3,10 @@
 use sockeye::Kind;
 
 use super::super::wire::Got;
+use super::op::Class;
+
+/// What the payloads of a class begin with; those of normal messages with something else.
+pub const MARKS: [Option<u8>; 4] = [None, Some(b'U'), Some(b'H'), Some(b'B')];
 
 /// What one side's application sent, as far as it was accepted.
 #[derive(Default)]
@@ -27,6 +31,19 @@ impl Script {
         (0..len).map(byte).collect()
     }
 
+    /// A payload of at least one byte that tells its class, if that is not the normal one.
+    pub fn marked_payload(&mut self, class: Option<Class>, len: usize) -> Vec<u8> {
+        let mark = match class {
+            None => return self.payload(len),
+            Some(Class::Urgent) => b'U',
+            Some(Class::High) => b'H',
+            Some(Class::Bulk) => b'B',
+        };
+        let mut payload = self.payload(len.max(1));
+        payload[0] = mark;
+        payload
+    }
+
     pub fn accept(&mut self, kind: Kind, payload: Vec<u8>) {
         assert!(self.fragments.is_none());
         self.messages.push(match kind {
@@ -34,4 +51,20 @@ impl Script {
             Kind::Binary => Got::Binary(payload),
         });
     }
+}
+
+/// The messages of one class.
+pub fn marked(messages: &[Got], mark: Option<u8>) -> Vec<&Got> {
+    let mark_of = |message: &Got| {
+        let first = match message {
+            Got::Text(text) => text.as_bytes().first(),
+            Got::Binary(bytes) => bytes.first(),
+            _ => None,
+        };
+        first.copied().filter(u8::is_ascii_uppercase)
+    };
+    let messages = messages.iter();
+    messages
+        .filter(|message| mark_of(message) == mark)
+        .collect()
 }

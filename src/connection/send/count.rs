@@ -40,6 +40,8 @@ impl Sender {
     pub fn sent(&self) -> Sent {
         Sent {
             bytes: self.queue.transmitted(),
+            // Those that end a message are counted as messages.
+            frames: self.sent.frames + self.sent.messages,
             ..self.sent
         }
     }
@@ -49,7 +51,11 @@ impl Sender {
     #[inline]
     pub(super) fn note_sent(&mut self, outline: &Outline, len: usize, on_the_wire: usize) {
         self.note_message();
-        self.sent.messages += u64::from(outline.fin);
+        if outline.fin {
+            self.sent.messages += 1;
+        } else {
+            self.sent.frames += 1;
+        }
         self.sent.payload += len as u64;
         if outline.compressed {
             self.sent.deflated += len as u64;

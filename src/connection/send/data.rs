@@ -102,6 +102,7 @@ impl Sender {
         self.may_send(priority).map_err(|error| self.refuse(error))
     }
 
+    #[inline]
     fn may_send(&self, priority: Priority) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
@@ -202,7 +203,7 @@ impl Sender {
     #[inline]
     pub(super) fn push_data(&mut self, outline: Outline, payload: Payload<'_>, len: usize) {
         self.note_sent(&outline, len, payload.len());
-        if payload.len() <= self.max_fragment {
+        if payload.len() <= self.max_fragment as usize {
             self.push_one(outline, payload);
         } else {
             self.push_pieces(outline, payload);
@@ -212,7 +213,6 @@ impl Sender {
 
     #[inline]
     fn push_one(&mut self, outline: Outline, payload: Payload<'_>) {
-        self.sent.frames += 1;
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let header = outline.header(key, payload.len());
@@ -254,8 +254,9 @@ impl Sender {
         let fin = outline.fin;
         let mut rest = payload.into_pieces(self.keys.is_none());
         while !rest.is_empty() {
-            let piece = rest.next(self.max_fragment);
+            let piece = rest.next(self.max_fragment as usize);
             outline.fin = fin && rest.is_empty();
+            self.sent.frames += u64::from(!rest.is_empty());
             self.push_one(outline, piece);
             outline.opcode = OpCode::Continuation;
         }
@@ -264,6 +265,7 @@ impl Sender {
 
 impl Outline {
     /// A message in one frame.
+    #[inline]
     pub(super) fn message(kind: Kind, priority: Priority) -> Self {
         Self {
             opcode: opcode_of(kind),
@@ -273,6 +275,7 @@ impl Outline {
         }
     }
 
+    #[inline]
     fn header(&self, key: Option<[u8; 4]>, len: usize) -> HeaderBytes {
         // 7692-6.1-01, 7692-6.1-03
         let rsv = if self.compressed && self.is_first() {
@@ -283,6 +286,7 @@ impl Outline {
         frame_header(self.opcode, rsv, self.fin, key, len)
     }
 
+    #[inline]
     fn place(&self) -> Place {
         Place {
             priority: self.priority,

@@ -71,10 +71,11 @@ pub struct Sender {
     /// What may be held in all, and what the other half holds of it.
     max_memory: usize,
     held_elsewhere: usize,
-    low_water: usize,
+    /// Of 32 bits, like the next: that keeps the connection small.
+    low_water: u32,
     /// The classes that had no room since they last had drained.
     full: Full,
-    max_fragment: usize,
+    max_fragment: u32,
     close_timeout: Option<Duration>,
 }
 
@@ -97,9 +98,12 @@ impl Sender {
             max_queued: config.limits().max_queued(),
             max_memory: config.limits().max_memory().unwrap_or(usize::MAX),
             held_elsewhere: 0,
-            low_water: config.limits().low_water(),
+            low_water: config.limits().low_water().try_into().unwrap_or(u32::MAX),
             full: Full::default(),
-            max_fragment: config.max_fragment().unwrap_or(usize::MAX),
+            max_fragment: config
+                .max_fragment()
+                .and_then(|bytes| bytes.try_into().ok())
+                .unwrap_or(u32::MAX),
             close_timeout: config.timeouts().close(),
         }
     }
@@ -124,7 +128,7 @@ impl Sender {
     /// [`Connection::set_limits`](super::Connection::set_limits).
     pub fn set_limits(&mut self, limits: &Limits) {
         self.max_queued = limits.max_queued();
-        self.low_water = limits.low_water();
+        self.low_water = limits.low_water().try_into().unwrap_or(u32::MAX);
         self.max_memory = limits.max_memory().unwrap_or(usize::MAX);
     }
 
@@ -547,6 +551,7 @@ impl Sender {
     }
 
     /// How far the connection is.
+    #[inline]
     pub fn state(&self) -> State {
         if self.closing.eof && self.queue.is_empty() {
             return State::Closed;

@@ -24,7 +24,7 @@ impl Sender {
     pub fn poll_drained(&mut self) -> bool {
         let before = self.full;
         for class in Priority::ALL {
-            if self.queue.data_ahead(class) <= self.low_water {
+            if self.queue.data_ahead(class) <= self.low_water as usize {
                 self.full.remove(class);
             }
         }
@@ -33,24 +33,35 @@ impl Sender {
 
     /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit
     /// and one message. What a message overtakes does not keep it out.
+    #[inline]
     pub(super) fn check_room(&self, priority: Priority) -> Result<(), SendError> {
         let queued = self.queue.data_ahead(priority);
         let is_full = queued > 0 && queued >= self.max_queued;
         // However urgent, there is no room where there is no memory.
-        if is_full || self.queue.len() + self.held_elsewhere >= self.max_memory {
+        if is_full || (self.max_memory != usize::MAX && self.is_out_of_memory()) {
             return Err(SendError::Full);
         }
         Ok(())
+    }
+
+    #[cold]
+    fn is_out_of_memory(&self) -> bool {
+        self.queue.len() + self.held_elsewhere >= self.max_memory
     }
 
     /// Notes which classes have no room any more, after something was queued.
     #[inline]
     pub(super) fn note_room(&mut self) {
         if self.queue.data_len() >= self.max_queued {
-            for class in Priority::ALL {
-                if self.check_room(class).is_err() {
-                    self.full.insert(class);
-                }
+            self.note_full();
+        }
+    }
+
+    #[cold]
+    fn note_full(&mut self) {
+        for class in Priority::ALL {
+            if self.check_room(class).is_err() {
+                self.full.insert(class);
             }
         }
     }

@@ -78,6 +78,7 @@ impl Lane {
     }
 
     /// Queues a frame in one piece: `write` appends it to the buffer that it is given.
+    #[inline]
     pub(super) fn push_frame(&mut self, ends: Ends, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.tail.len();
         write(&mut self.tail);

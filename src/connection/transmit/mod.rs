@@ -91,11 +91,13 @@ enum Next {
 
 impl Queue {
     /// Bytes of data that wait.
+    #[inline]
     pub(super) fn data_len(&self) -> usize {
         self.normal.len() + self.others.as_ref().map_or(0, |others| others.len())
     }
 
     /// Bytes of data that wait and that a message of this class does not overtake.
+    #[inline]
     pub(super) fn data_ahead(&self, class: Priority) -> usize {
         let Some(others) = &self.others else {
             return self.normal.len();
@@ -131,6 +133,7 @@ impl Queue {
     }
 
     /// Queues a data frame in one piece: `write` appends it to the buffer that it is given.
+    #[inline]
     pub(super) fn push_frame(&mut self, place: Place, write: impl FnOnce(&mut Vec<u8>)) {
         self.push(place, |lane| {
             lane.push_frame(Ends::message_if(place.fin), write);
@@ -144,6 +147,7 @@ impl Queue {
         });
     }
 
+    #[inline]
     fn push(&mut self, place: Place, push: impl FnOnce(&mut Lane)) {
         if place.priority != Priority::Normal || self.others.is_some() {
             self.before_push(place);
@@ -165,6 +169,7 @@ impl Queue {
     }
 
     /// Makes the lanes, and looks after whose turn it is.
+    #[cold]
     fn before_push(&mut self, place: Place) {
         let (at, is_open) = (self.at, self.is_open);
         let others = self.others.get_or_insert_default();
