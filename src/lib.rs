@@ -75,3 +75,6 @@ mod auth {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/RECONNECTING.md")]
 mod reconnecting {}
+
+#[cfg(test)]
+mod steps;

@@ -34,6 +34,8 @@ impl Mask {
     /// Masks or unmasks the next `bytes` of the payload in place.
     #[inline]
     pub fn apply(&mut self, bytes: &mut [u8]) {
+        #[cfg(test)]
+        crate::steps::looked_at(bytes.len());
         let (front, back) = self.advance(bytes.len());
         // Up to 64 bytes, two blocks that may overlap cover everything without a loop. Both are
         // read before either is written, and where they overlap they agree.
@@ -64,6 +66,8 @@ impl Mask {
     #[inline]
     pub fn copy(&mut self, src: &[u8], dst: &mut [u8]) {
         assert_eq!(src.len(), dst.len(), "source and target differ in length");
+        #[cfg(test)]
+        crate::steps::looked_at(src.len());
         let (front, back) = self.advance(src.len());
         match src.len() {
             0..4 => {

@@ -42,6 +42,8 @@ impl Validator {
     /// every later `push` fails too, until [`finish`](Self::finish).
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), InvalidUtf8> {
+        #[cfg(test)]
+        crate::steps::looked_at(bytes.len());
         let mut state = self.state;
         let mut rest = bytes;
         while let Some((large, behind)) = rest.split_first_chunk::<LARGE>() {
@@ -85,6 +87,8 @@ impl Validator {
     /// Finds the byte in `bytes` that broke the text. Off the hot path, so it may start again.
     #[cold]
     fn fail(&mut self, bytes: &[u8]) -> InvalidUtf8 {
+        #[cfg(test)]
+        crate::steps::looked_at(bytes.len());
         let breaks = |&byte: &u8| {
             self.state = step(self.state, byte);
             self.state == FAILED

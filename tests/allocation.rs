@@ -27,13 +27,17 @@ static ALLOCATOR: Counting = Counting;
 
 thread_local! {
     static CALLS: Cell<usize> = const { Cell::new(0) };
+    static ASKED: Cell<usize> = const { Cell::new(0) };
     static BYTES: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
-fn count(calls: usize, change: isize) {
+fn count(asked: Option<usize>, change: isize) {
     // A thread that ends frees things after its locals are gone.
-    let _ = CALLS.try_with(|cell| cell.set(cell.get() + calls));
+    if let Some(asked) = asked {
+        let _ = CALLS.try_with(|cell| cell.set(cell.get() + 1));
+        let _ = ASKED.try_with(|cell| cell.set(cell.get() + asked));
+    }
     let _ = BYTES.try_with(|cell| {
         cell.set(cell.get() + change);
         let _ = PEAK.try_with(|peak| peak.set(peak.get().max(cell.get())));
@@ -44,19 +48,19 @@ fn count(calls: usize, change: isize) {
 // not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size() as isize);
+        count(Some(layout.size()), layout.size() as isize);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        count(0, -(layout.size() as isize));
+        count(None, -(layout.size() as isize));
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(memory, layout) }
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(1, size as isize - layout.size() as isize);
+        count(Some(size), size as isize - layout.size() as isize);
         // SAFETY: the caller's promise.
         unsafe { System.realloc(memory, layout, size) }
     }
@@ -67,6 +71,8 @@ unsafe impl GlobalAlloc for Counting {
 struct Use {
     /// Allocations and reallocations.
     calls: usize,
+    /// Their sizes in all: what moves with a buffer that grows is less.
+    asked: usize,
     /// The most bytes above those at its start.
     peak: isize,
     /// Bytes that it left behind.
@@ -75,16 +81,18 @@ struct Use {
 
 const NOTHING: Use = Use {
     calls: 0,
+    asked: 0,
     peak: 0,
     left: 0,
 };
 
 fn measure<T>(work: impl FnOnce() -> T) -> (T, Use) {
-    let (calls, bytes) = (CALLS.get(), BYTES.get());
+    let (calls, asked, bytes) = (CALLS.get(), ASKED.get(), BYTES.get());
     PEAK.set(bytes);
     let result = work();
     let used = Use {
         calls: CALLS.get() - calls,
+        asked: ASKED.get() - asked,
         peak: PEAK.get() - bytes,
         left: BYTES.get() - bytes,
     };
@@ -327,6 +335,13 @@ const LIMIT: usize = 256 * 1024;
 /// Above twice a limit, for everything else.
 const CONSTANT: isize = 1024;
 
+/// Asks that a message as large as the limit took no more memory than it may, and that its buffer
+/// doubled as it grew: copying what it holds with each piece would be quadratic.
+fn assert_doubling(used: &Use) {
+    assert!(used.peak <= 2 * LIMIT as isize + CONSTANT, "{used:?}");
+    assert!(used.asked <= 3 * LIMIT, "{used:?}");
+}
+
 fn limited() -> Config {
     let limit = LIMIT as u64;
     Config::new().with_limits(
@@ -354,7 +369,7 @@ fn g_01_single_byte_fragments_cost_their_bytes() {
                 receive(&mut conn, &mut end)
             });
             assert_eq!((events, used.left), (Ok(1), 0));
-            assert!(used.peak <= 2 * LIMIT as isize + CONSTANT, "{used:?}");
+            assert_doubling(&used);
         }
     }
 }
@@ -372,28 +387,50 @@ fn g_03_a_message_without_end_stops_at_the_limit() {
             })
         });
         assert_eq!(count, Some(LIMIT / 1024 - 1));
-        assert!(
-            used.peak <= 2 * LIMIT as isize + CONSTANT && used.left <= CONSTANT,
-            "{used:?}"
-        );
+        assert_doubling(&used);
+        assert!(used.left <= CONSTANT, "{used:?}");
     }
 }
 
 #[test]
-fn g_05_empty_fragments_cost_nothing() {
+fn g_05_ten_million_empty_fragments_cost_nothing() {
     let limits = Limits::new().with_max_empty_fragments(u32::MAX);
     for delivery in [Delivery::Messages, Delivery::Chunks] {
         let config = Config::new().with_delivery(delivery);
         for (mut conn, masked) in both(&config.with_limits(limits.clone())) {
             receive(&mut conn, &mut frame(0x02, 0, masked)).unwrap();
             let mut read = frame(0x00, 0, masked).repeat(10_000);
+            let reads = match (delivery, masked) {
+                (Delivery::Messages, true) => 1000,
+                _ => 50,
+            };
             let (_, used) = measure(|| {
-                for _ in 0..50 {
+                for _ in 0..reads {
                     assert_eq!(receive(&mut conn, &mut read), Ok(0));
                 }
             });
             assert_eq!(used, NOTHING);
         }
+    }
+}
+
+#[test]
+fn g_05_empty_fragments_above_the_cap_cost_a_close_frame() {
+    for (mut conn, masked) in both(&Config::new()) {
+        receive(&mut conn, &mut frame(0x02, 0, masked)).unwrap();
+        let mut read = frame(0x00, 0, masked).repeat(10_000);
+        let (result, used) = measure(|| receive(&mut conn, &mut read));
+        assert_eq!(
+            result.unwrap_err().close_code(),
+            Some(CloseCode::POLICY_VIOLATION)
+        );
+        assert!(used.peak <= 64, "{used:?}");
+        let (_, used) = measure(|| {
+            for _ in 0..1000 {
+                receive(&mut conn, &mut read).unwrap_err();
+            }
+        });
+        assert_eq!(used, NOTHING);
     }
 }
 
@@ -409,42 +446,80 @@ fn g_07_single_byte_reads_of_a_large_frame() {
                     .sum::<usize>()
             });
             assert_eq!((events, used.left), (1, 0));
-            assert!(used.peak <= 2 * LIMIT as isize + CONSTANT, "{used:?}");
+            assert_doubling(&used);
         }
     }
 }
 
-/// Feeds the same million control frames again and again, and never drains.
-fn flood(conn: &mut Connection, frame: &[u8]) -> Use {
+#[test]
+fn g_08_a_million_messages_in_a_read_are_not_queued() {
+    for delivery in [Delivery::Messages, Delivery::Chunks] {
+        for (mut conn, masked) in both(&Config::new().with_delivery(delivery)) {
+            let mut read = frame(0x81, 1, masked).repeat(1_000_000);
+            let (events, used) = measure(|| receive(&mut conn, &mut read));
+            assert_eq!((events, used), (Ok(1_000_000), NOTHING));
+        }
+    }
+}
+
+/// Feeds a million control frames, and never drains. Returns the most that was queued, too.
+fn flood(conn: &mut Connection, frame: &[u8]) -> (usize, Use) {
     let fresh = frame.repeat(1000);
     let mut read = fresh.clone();
-    let (_, used) = measure(|| {
-        for _ in 0..1000 {
+    measure(|| {
+        let queued = (0..1000).map(|_| {
             read.copy_from_slice(&fresh);
             assert_eq!(receive(conn, &mut read), Ok(1000));
-        }
-    });
-    used
+            conn.queued()
+        });
+        queued.max().unwrap()
+    })
 }
 
 #[test]
 fn p_01_a_million_pings_cost_a_few_pongs() {
     for len in [0, 5, 125] {
-        let mut conn = client(&Config::new());
-        let used = flood(&mut conn, &frame(0x89, len, false));
-        assert!(used.peak <= 2 * 17 * 131, "{used:?}");
-        assert!(conn.queued() <= 17 * 131);
+        for (mut conn, masked) in both(&Config::new()) {
+            let (queued, used) = flood(&mut conn, &frame(0x89, len, masked));
+            assert!(0 < queued && queued < 300, "{queued}");
+            assert!(used.peak <= 600, "{used:?}");
+        }
     }
-    let mut conn = server(&Config::new());
-    let used = flood(&mut conn, &frame(0x89, 5, true));
-    assert!(used.peak <= 2 * 17 * 131, "{used:?}");
 }
 
 #[test]
 fn p_04_a_million_pongs_cost_nothing() {
     for (mut conn, masked) in both(&Config::new()) {
-        assert_eq!(flood(&mut conn, &frame(0x8A, 5, masked)), NOTHING);
-        assert_eq!(conn.queued(), 0);
+        let pong = frame(0x8A, 5, masked);
+        assert_eq!(flood(&mut conn, &pong), (0, NOTHING));
+    }
+}
+
+#[test]
+fn p_06_p_09_a_peer_that_never_reads_costs_the_limit() {
+    for size in [1, 100, 5000, 100_000] {
+        let config = Config::new().with_limits(Limits::new().with_max_queued(LIMIT));
+        for (mut conn, masked) in both(&config) {
+            let payload = vec![b'x'; size];
+            let ((), used) = measure(|| while conn.send(&payload[..]).is_ok() {});
+            // The message that reaches the limit is still taken.
+            let most = LIMIT + size + 14;
+            assert!(conn.queued() <= most, "{}", conn.queued());
+            assert!(used.peak <= 2 * most as isize + CONSTANT, "{used:?}");
+            // What is refused leaves nothing behind; what the protocol owes has room of its own.
+            let (_, used) = measure(|| {
+                for _ in 0..10_000 {
+                    conn.send(&payload[..]).unwrap_err();
+                    let _ = conn.ping(b"ping");
+                    receive(&mut conn, &mut frame(0x89, 125, masked)).unwrap();
+                }
+                conn.close(NOW, CloseCode::NORMAL, "bye").unwrap();
+            });
+            assert!(used.peak <= 4 * CONSTANT, "{used:?}");
+            assert!(conn.queued() <= most + 4096, "{}", conn.queued());
+            let (_, used) = measure(|| drain(&mut conn));
+            assert!(used.peak <= CONSTANT, "{used:?}");
+        }
     }
 }
 

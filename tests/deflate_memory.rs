@@ -382,8 +382,7 @@ fn d_20_d_24_bombs() {
                 assert_eq!(error, Some(too_large));
                 let over = peak - limit as isize;
                 worst = worst.max(over);
-                let allowed = (32 << 10) + (64 << 10);
-                assert!(over <= allowed, "{memory:?} {limit} {delivery:?}: {over}");
+                assert!(over <= OVERHEAD, "{memory:?} {limit} {delivery:?}: {over}");
                 // Pieces are not kept, so the limit does not count: window, codec and piece do.
                 let in_pieces = (32 << 10) + (48 << 10) + (20 << 10);
                 assert!(
@@ -394,6 +393,136 @@ fn d_20_d_24_bombs() {
             }
         }
         println!("{memory:?}: a bomb takes {worst} bytes more than the limit");
+    }
+}
+
+/// A frame to a client, of a compressed binary message or of its continuation.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let header = match payload.len() {
+        len @ 0..=125 => vec![first, len as u8],
+        len @ 126..=0xFFFF => [&[first, 126][..], &(len as u16).to_be_bytes()].concat(),
+        len => [&[first, 127][..], &(len as u64).to_be_bytes()].concat(),
+    };
+    [&header, payload].concat()
+}
+
+/// Frames of a message of which each has so many bytes, with an empty one behind each.
+fn fragments(compressed: &[u8], size: usize) -> Vec<u8> {
+    let mut wire = frame(0x42, b"");
+    for piece in compressed.chunks(size) {
+        wire.extend(frame(0x00, piece));
+        wire.extend(frame(0x00, b""));
+    }
+    wire.extend(frame(0x80, b""));
+    wire
+}
+
+/// Feeds a client with a warm pool, in reads of `size`, and returns how many events it had or how
+/// it failed.
+fn receive(
+    config: &Config,
+    memory: Memory,
+    wire: &[u8],
+    size: usize,
+) -> (Result<usize, Error>, isize, isize) {
+    let mut wire = wire.to_vec();
+    warm_up(memory, 15, &mut Vec::with_capacity(1 << 20));
+    let mut conn = client(config, agreed(memory, 15));
+    measure(|| {
+        let mut events = 0;
+        for read in wire.chunks_mut(size) {
+            let mut input = Input::new(read);
+            while conn.receive(NOW, &mut input)?.is_some() {
+                events += 1;
+            }
+        }
+        Ok(events)
+    })
+}
+
+/// Window, codec and room for what is under way: all that a compressed message takes beyond the
+/// limit of its size.
+const OVERHEAD: isize = (32 << 10) + (64 << 10);
+
+#[test]
+fn d_06_d_21_d_22_fragments_up_to_the_limit_and_beyond() {
+    const LIMIT: usize = 1 << 20;
+    // Without the end of the block it is no message; an empty stored block ends it.
+    let exact = [&mebibyte_of_zeros()[..], &[0]].concat();
+    let bomb = [mebibyte_of_zeros().repeat(16), vec![0]].concat();
+    let limits = Limits::new()
+        .with_max_message_size(LIMIT as u64)
+        .with_max_empty_fragments(u32::MAX);
+    let mut worst = 0;
+    for memory in MEMORIES {
+        let config = config(memory, 15).with_limits(limits.clone());
+        for (size, read) in [(1, 1), (1, 4096), (10, 1), (1000, 4096)] {
+            let wire = fragments(&exact, size);
+            let (events, peak, left) = receive(&config, memory, &wire, read);
+            assert_eq!(events, Ok(1));
+            assert!(peak <= LIMIT as isize + OVERHEAD, "{memory:?}: {peak}");
+            assert!(left <= OVERHEAD, "{memory:?}: {left}");
+            worst = worst.max(peak - LIMIT as isize);
+
+            let wire = fragments(&bomb, size);
+            let (events, peak, left) = receive(&config, memory, &wire, read);
+            let too_large = Error::Capacity(CapacityError::MessageTooLarge);
+            assert_eq!(events, Err(too_large));
+            assert!(peak <= LIMIT as isize + OVERHEAD, "{memory:?}: {peak}");
+            assert!(left <= 1024, "{memory:?}: {left}");
+            worst = worst.max(peak - LIMIT as isize);
+        }
+    }
+    println!("a message in fragments takes {worst} bytes more than the limit");
+}
+
+/// Blocks without content: as much on the wire as the limit lets through, and nothing in it.
+#[test]
+fn d_23_what_inflates_to_nothing_takes_nothing() {
+    const LIMIT: usize = 1 << 20;
+    let limits = Limits::new().with_max_message_size(LIMIT as u64);
+    let nothing = [&b"\0\0\0\xFF\xFF".repeat(LIMIT / 5)[..], &[0]].concat();
+    let mut worst = 0;
+    for memory in MEMORIES {
+        let config = config(memory, 15).with_limits(limits.clone());
+        for size in [1, usize::MAX] {
+            for (wire, expected) in [
+                (frame(0xC2, &nothing), Ok(1)),
+                (
+                    frame(0xC2, &nothing.repeat(2)),
+                    Err(Error::Capacity(CapacityError::MessageTooLarge)),
+                ),
+            ] {
+                let (events, peak, _) = receive(&config, memory, &wire, size.min(wire.len()));
+                assert_eq!(events, expected);
+                assert!(peak <= OVERHEAD, "{memory:?}: {peak}");
+                worst = worst.max(peak);
+            }
+        }
+    }
+    println!("a mebibyte that inflates to nothing takes {worst} bytes");
+}
+
+#[test]
+fn d_26_ten_thousand_messages_take_no_more_than_the_first() {
+    for memory in MEMORIES {
+        alone(move || {
+            let mut buffer = Vec::with_capacity(1 << 20);
+            warm_up(memory, 12, &mut buffer);
+            let config = config(memory, 12);
+            let mut near = client(&config, agreed(memory, 12));
+            let mut far = server(&config, agreed(memory, 12));
+            talk(&mut near, &mut far, &mut buffer);
+            let ((), peak, left) = measure(|| {
+                for number in 0..10_000 {
+                    let message = format!("message {number} of many, many more messages than one");
+                    far.send_with(message.as_str(), Compress::Always).unwrap();
+                    pump(&mut far, &mut near, &mut buffer);
+                }
+            });
+            assert!(peak <= 8 << 10 && left <= 0, "{memory:?}: {peak}, {left}");
+            println!("{memory:?}: 10,000 messages take {peak} bytes and leave {left}");
+        });
     }
 }
 

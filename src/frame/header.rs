@@ -133,6 +133,8 @@ impl Header {
     // Out of line, the result goes through memory field by field, and costs more than the parsing.
     #[inline(always)]
     pub fn decode(bytes: &[u8], rules: &Rules) -> Result<Option<(Self, usize)>, ProtocolError> {
+        #[cfg(test)]
+        crate::steps::looked_at(bytes.len().min(Self::MAX_LEN));
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
         };

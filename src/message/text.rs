@@ -38,6 +38,8 @@ impl<'a> Text<'a> {
     /// The payload is not UTF-8.
     pub fn from_utf8(payload: impl Into<Payload<'a>>) -> Result<Self, Utf8Error> {
         let payload = payload.into();
+        #[cfg(test)]
+        crate::steps::looked_at(payload.len());
         core::str::from_utf8(&payload)?;
         Ok(Self(payload))
     }
