@@ -234,7 +234,8 @@ fn half_close_that_waits_for_output<A: Adapter>() {
         ws.feed(pattern(SIZE)).await.unwrap();
         assert!(ws.recv().await.unwrap().is_none());
     };
-    serve_raw::<A, _, _, _>(Config::new(), server, |mut stream| {
+    let config = Config::new().with_max_fragment(None);
+    serve_raw::<A, _, _, _>(config, server, |mut stream| {
         stream.write_all(&masked(0x88, &[3, 0xE8])).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         let (first, payload) = read_frame(&mut stream).unwrap();

@@ -234,7 +234,9 @@ fn reading_answers_pings<A: Adapter>() {
 /// Also when there is more of it than the sockets take at once.
 fn reading_writes_what_was_fed<A: Adapter>() {
     const SIZE: usize = 8 << 20;
-    let config = Config::new().with_limits(Limits::new().with_max_queued(2 * SIZE));
+    let config = Config::new()
+        .with_limits(Limits::new().with_max_queued(2 * SIZE))
+        .with_max_fragment(None);
     let server = async |mut ws: A::Ws| {
         ws.feed("fed").await.unwrap();
         ws.feed(vec![1; SIZE]).await.unwrap();
