@@ -650,7 +650,7 @@ fn short() {
 }
 
 #[test]
-#[ignore = "takes two minutes"]
+#[ignore = "takes two minutes: `.ci/run` runs it, and CONTRIBUTING.md has the command"]
 fn long() {
     let setting =
         |name, default| std::env::var(name).map_or(default, |value| value.parse().unwrap());

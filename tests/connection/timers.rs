@@ -408,7 +408,26 @@ fn timeouts() -> impl Strategy<Value = Timeouts> {
     )
 }
 
+/// A ping that a deadline queues is output, which has a deadline of its own.
+#[test]
+fn a_ping_by_deadline_starts_the_deadline_for_writing() {
+    let millisecond = Duration::from_millis(1);
+    let zero = Some(Duration::ZERO);
+    for role in BOTH {
+        let mut conn = connection(*role, Timeouts::new().with_ping(zero).with_write(zero));
+        let now = START + millisecond;
+        conn.handle_timeout(now).unwrap();
+        assert_eq!(conn.poll_timeout(), Some(now + millisecond));
+        assert_eq!(
+            conn.handle_timeout(now + millisecond),
+            Err(Error::Timeout(Timeout::Write))
+        );
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     /// Whatever happens, after `handle_timeout(t)` the next deadline is none or later than `t`.
     #[test]
     fn deadlines_advance(
