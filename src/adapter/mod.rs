@@ -5,6 +5,7 @@ mod connect;
 mod driver;
 mod error;
 mod io;
+mod output;
 mod signals;
 mod split;
 #[cfg(any(feature = "tokio", feature = "futures"))]

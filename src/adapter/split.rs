@@ -5,9 +5,10 @@ use core::task::{Context, Poll};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::driver::{Inlet, Link, Output, outcome, poll_event, poll_message};
+use super::driver::{Inlet, Link, outcome, poll_event, poll_message};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
+use super::output::Output;
 use super::signals::{Side, Signals};
 #[cfg(feature = "deflate")]
 use super::websocket::with_room;

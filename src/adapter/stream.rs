@@ -6,7 +6,8 @@ use core::task::{Context, Poll, ready};
 use futures_core::Stream;
 use futures_sink::Sink;
 
-use super::driver::{Output, poll_item, poll_writing};
+use super::driver::{poll_item, poll_writing};
+use super::output::Output;
 use super::reconnect::{Reconnecting, Update};
 use super::signals::Side;
 use super::websocket::queue;

@@ -6,9 +6,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::buffer::ReadBuffer;
-use super::driver::{Inlet, Output, outcome, poll_event, poll_message, poll_writing};
+use super::driver::{Inlet, outcome, poll_event, poll_message, poll_writing};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
+use super::output::Output;
 use super::signals::Side;
 use super::split::{ReceiveHalf, SendHalf, split};
 use crate::{
