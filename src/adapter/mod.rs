@@ -6,6 +6,7 @@ mod driver;
 mod error;
 mod io;
 mod output;
+mod sending;
 mod signals;
 mod split;
 #[cfg(any(feature = "tokio", feature = "futures"))]

@@ -1,6 +1,7 @@
 //! The sending half of a connection with its transport: queues, writes, and ends.
 
 use core::task::{Context, Poll, Waker, ready};
+use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::vec::Vec;
@@ -21,8 +22,6 @@ pub(super) struct Output<W> {
     pub(super) sender: Sender,
     pub(super) io: W,
     pub(super) signals: Arc<Signals>,
-    /// Something was written since the transport was flushed.
-    unflushed: bool,
     /// The writing side of the transport was shut down.
     shut_down: bool,
     /// Writing failed, and is not tried again.
@@ -43,7 +42,6 @@ impl<W> Output<W> {
             sender,
             io,
             signals: Arc::default(),
-            unflushed: false,
             shut_down: false,
             broken: None,
             told: None,
@@ -58,7 +56,6 @@ impl<W> Output<W> {
             io,
             sender: self.sender,
             signals: self.signals,
-            unflushed: self.unflushed,
             shut_down: self.shut_down,
             broken: self.broken,
             // Another transport knows of none.
@@ -102,7 +99,7 @@ impl<W> Output<W> {
     /// Changes the sender in a way that may end the connection. What waits then is lost, and who
     /// waits for it is told.
     pub(super) fn end<T>(&mut self, end: impl FnOnce(&mut Sender) -> T) -> T {
-        let waits = self.sender.queued() > 0 || self.unflushed;
+        let waits = self.sender.queued() > 0 || self.sender.is_unflushed();
         let result = self.tend(end);
         if self.sender.state() == State::Closed {
             if waits {
@@ -125,7 +122,7 @@ impl<W> Output<W> {
     /// Whether there is something for the receiving task to do: to write, to end the transport, or
     /// to keep a deadline that it does not know of.
     pub(super) fn has_work(&self) -> bool {
-        let to_write = self.sender.queued() > 0 || self.unflushed;
+        let to_write = self.sender.queued() > 0 || self.sender.is_unflushed();
         to_write && !self.writing || self.is_ending() || self.has_news()
     }
 
@@ -172,6 +169,11 @@ impl<W: WriteIo> Output<W> {
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         let _timeout = self.end(|sender| sender.handle_timeout(now));
         self.floor = self.sender.poll_timeout();
+    }
+
+    pub(super) fn queued_age(&mut self) -> Option<Duration> {
+        let now = self.io.now();
+        self.sender.queued_age(now)
     }
 
     /// Writes until nothing waits.
@@ -241,11 +243,11 @@ impl<W: WriteIo> Output<W> {
                 return Poll::Ready(Err(ErrorKind::WriteZero.into()));
             }
             transmit.advance(written);
-            self.unflushed = true;
+            self.sender.set_unflushed(true);
         }
-        if self.unflushed {
+        if self.sender.is_unflushed() {
             ready!(self.io.poll_flush(cx))?;
-            self.unflushed = false;
+            self.sender.set_unflushed(false);
         }
         Poll::Ready(Ok(()))
     }
@@ -293,6 +295,14 @@ impl<W: WriteIo> Output<W> {
     /// Makes room for a message. There is always room on a connection that no longer sends.
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         self.poll_queue(cx, |sender| match sender.has_room() {
+            true => Ok(()),
+            false => Err(SendError::Full),
+        })
+    }
+
+    /// Writes until little waits. On a connection that no longer sends that is so soon.
+    pub(super) fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+        self.poll_queue(cx, |sender| match sender.is_drained() {
             true => Ok(()),
             false => Err(SendError::Full),
         })

@@ -2,6 +2,7 @@
 
 use core::future::poll_fn;
 use core::task::{Context, Poll};
+use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,10 +10,10 @@ use super::driver::{Inlet, Link, outcome, poll_event, poll_message};
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
-use super::signals::{Side, Signals};
 #[cfg(feature = "deflate")]
-use super::websocket::with_room;
-use super::websocket::{queue, queue_fragment, queue_with};
+use super::sending::with_room;
+use super::sending::{queue, queue_fragment, queue_with};
+use super::signals::{Side, Signals};
 use crate::{
     CloseCode, CloseFrame, Closed, Event, Instant, Kind, Limits, Message, Observer, Payload,
     Received, Rtt, SendOptions, Sender, Sent, State, Unsent,
@@ -142,6 +143,24 @@ impl<W> SendHalf<W> {
 }
 
 impl<W: WriteIo> SendHalf<W> {
+    /// As [`WebSocket::ready`](super::WebSocket::ready), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn ready(&mut self) -> Result<(), SocketError> {
+        self.write(Output::poll_room).await
+    }
+
+    /// As [`WebSocket::drained`](super::WebSocket::drained), and as cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn drained(&mut self) -> Result<(), SocketError> {
+        self.write(Output::poll_drained).await
+    }
+
     /// As [`WebSocket::send`](super::WebSocket::send), and as cancel safe.
     ///
     /// # Errors
@@ -223,7 +242,20 @@ impl<W: WriteIo> SendHalf<W> {
         &mut self,
         message: impl Into<Message<'p>>,
     ) -> Result<(), Unsent<Message<'p>>> {
-        self.output().sender_mut().try_send(message)
+        self.try_feed_with(message, SendOptions::new())
+    }
+
+    /// As [`WebSocket::try_feed_with`](super::WebSocket::try_feed_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.output().sender_mut().try_send_with(message, options)
     }
 
     /// As [`WebSocket::send_fragment`](super::WebSocket::send_fragment), and as cancel safe.
@@ -292,8 +324,16 @@ impl<W: WriteIo> SendHalf<W> {
         &self,
         mut attempt: impl FnMut(&mut Sender) -> Result<(), crate::SendError>,
     ) -> Result<(), SocketError> {
+        self.write(|output, cx| output.poll_queue(cx, &mut attempt))
+            .await
+    }
+
+    async fn write<T>(
+        &self,
+        mut poll: impl FnMut(&mut Output<W>, &mut Context<'_>) -> Poll<T>,
+    ) -> T {
         let hand_over = HandOver(&self.shared.signals);
-        let result = poll_fn(|cx| self.output().poll_queue(cx, &mut attempt)).await;
+        let result = poll_fn(|cx| poll(&mut self.output(), cx)).await;
         core::mem::forget(hand_over);
         result
     }
@@ -305,10 +345,9 @@ impl<W: WriteIo> SendHalf<W> {
     /// [`SocketError::Io`] if the transport failed, or if the connection ended before everything
     /// was written (`ConnectionAborted`).
     pub async fn flush(&mut self) -> Result<(), SocketError> {
-        let hand_over = HandOver(&self.shared.signals);
-        let result = poll_fn(|cx| self.output().poll_flush(Side::Send, cx)).await;
-        core::mem::forget(hand_over);
-        Ok(result?)
+        let flush =
+            |output: &mut Output<W>, cx: &mut Context<'_>| output.poll_flush(Side::Send, cx);
+        Ok(self.write(flush).await?)
     }
 
     /// Sends a Close frame behind what was sent before. The receiving half sees the closing
@@ -348,6 +387,12 @@ impl<W: WriteIo> SendHalf<W> {
     /// Tells somebody what is sent from now on, and how it ends; see [`Observer`].
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
         self.output().sender_mut().set_observer(observer);
+    }
+
+    /// How long data has been waiting to be written. As
+    /// [`WebSocket::queued_age`](super::WebSocket::queued_age).
+    pub fn queued_age(&self) -> Option<Duration> {
+        self.output().queued_age()
     }
 
     /// How many bytes wait to be written.

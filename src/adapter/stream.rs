@@ -9,8 +9,8 @@ use futures_sink::Sink;
 use super::driver::{poll_item, poll_writing};
 use super::output::Output;
 use super::reconnect::{Reconnecting, Update};
+use super::sending::queue;
 use super::signals::Side;
-use super::websocket::queue;
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, WebSocket, WriteIo};
 use crate::{CloseCode, Message, SendError};
 

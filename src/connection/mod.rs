@@ -424,6 +424,19 @@ impl Connection {
         self.sender.try_send(message)
     }
 
+    /// As [`send_with`](Self::send_with), but a message that is refused comes back.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), with the message.
+    pub fn try_send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.sender.try_send_with(message, options)
+    }
+
     /// Whether a message would be queued and not be refused as [`SendError::Full`].
     pub fn has_room(&self) -> bool {
         self.sender.has_room()
@@ -621,6 +634,30 @@ impl Connection {
         self.sender.take_transmit(out);
     }
 
+    /// Tells whether the transport took output that it has not sent, as TLS and other transports do
+    /// until they are flushed.
+    ///
+    /// The deadline for [writing](crate::Timeouts::with_write) then runs although nothing waits
+    /// here. Transports that send what they take need no such call.
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use sockeye::*;
+    /// # let now = Instant::from_millis(1);
+    /// let timeouts = Timeouts::new().with_write(Some(Duration::from_secs(10)));
+    /// let config = Config::new().with_timeouts(timeouts);
+    /// let mut conn = Connection::server(&config, Negotiated::new(), now);
+    /// conn.set_unflushed(true);
+    /// conn.handle_timeout(now)?;
+    /// assert_eq!(conn.poll_timeout(), Some(now + Duration::from_secs(10)));
+    /// conn.set_unflushed(false);
+    /// assert_eq!(conn.poll_timeout(), None);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn set_unflushed(&mut self, unflushed: bool) {
+        self.sender.set_unflushed(unflushed);
+    }
+
     /// How many bytes wait for the transport, control frames included.
     pub fn queued(&self) -> usize {
         self.sender.queued()
@@ -652,13 +689,19 @@ impl Connection {
 
     /// Whether the queue has drained after it was full: true once, when what waits fell to
     /// [`Limits::low_water`](crate::Limits::low_water) after it had reached
-    /// [`Limits::max_queued`](crate::Limits::max_queued).
+    /// [`Limits::max_queued`](crate::Limits::max_queued), or the connection held
+    /// [all that it may](crate::Limits::with_max_memory).
     ///
     /// Ask after something was transmitted, and wake whoever was refused. If several classes are in
     /// use it is true for each that was full. What a failure or [`abort`](Self::abort) drops has
     /// drained, too.
     pub fn poll_drained(&mut self) -> bool {
         self.sender.poll_drained()
+    }
+
+    /// Whether no more data waits than [`Limits::low_water`](crate::Limits::low_water).
+    pub fn is_drained(&self) -> bool {
+        self.sender.is_drained()
     }
 
     /// How far the connection is.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sockeye::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use sockeye::{
     CloseCode, Closed, Config, Event, Kind, Limits, Message, Payload, ReadIo, Received, Rtt,
-    Sender, SocketError, State, Timeouts, WriteIo, blocking, futures, mask,
+    SendOptions, Sender, SocketError, State, Timeouts, Unsent, WriteIo, blocking, futures, mask,
 };
 
 /// Long enough for anything but a hang.
@@ -45,6 +45,13 @@ pub(crate) trait Ws: Sized + 'static {
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()>;
     async fn feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()>;
     async fn flush(&mut self) -> Outcome<()>;
+    async fn drained(&mut self) -> Outcome<()>;
+    fn try_feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>>;
+    fn queued_age(&mut self) -> Option<Duration>;
     async fn send_fragment<'p>(
         &mut self,
         kind: Kind,
@@ -84,6 +91,19 @@ impl<I: ReadIo + WriteIo + 'static> Ws for sockeye::WebSocket<I> {
     }
     async fn flush(&mut self) -> Outcome<()> {
         self.flush().await
+    }
+    async fn drained(&mut self) -> Outcome<()> {
+        self.drained().await
+    }
+    fn try_feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.try_feed_with(message, options)
+    }
+    fn queued_age(&mut self) -> Option<Duration> {
+        self.queued_age()
     }
     async fn send_fragment<'p>(
         &mut self,
@@ -146,6 +166,19 @@ impl Ws for blocking::WebSocket<TcpStream> {
     }
     async fn flush(&mut self) -> Outcome<()> {
         self.flush()
+    }
+    async fn drained(&mut self) -> Outcome<()> {
+        self.drained()
+    }
+    fn try_feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.try_feed_with(message, options)
+    }
+    fn queued_age(&mut self) -> Option<Duration> {
+        self.queued_age()
     }
     async fn send_fragment<'p>(
         &mut self,

@@ -2,8 +2,9 @@
 
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
-use sockeye::{CloseCode, Config, Event, Kind, Limits, Message};
+use sockeye::{CloseCode, Config, Event, Kind, Limits, Message, Priority, SendError};
 
 use crate::support::*;
 
@@ -17,6 +18,7 @@ crate::on_every_adapter!(
     lending,
     reading_answers_pings,
     reading_writes_what_was_fed,
+    a_producer_that_was_held_back,
 );
 
 const SIZES: [usize; 12] = [
@@ -249,4 +251,37 @@ fn reading_writes_what_was_fed<A: Adapter>() {
         stream.write_all(&masked(0x82, b"end")).unwrap();
     });
     assert_eq!(len, 3);
+}
+
+/// Without waiting until there is no room, then on from the low mark.
+fn a_producer_that_was_held_back<A: Adapter>() {
+    let limits = Limits::new().with_max_queued(1000).with_low_water(100);
+    let config = Config::new().with_limits(limits);
+    let server = async |mut ws: A::Ws| {
+        assert_eq!(ws.queued_age(), None);
+        for fed in 0..200 {
+            if let Err(unsent) = ws.try_feed_with(vec![0; 98], Priority::Bulk) {
+                assert_eq!((fed % 10, unsent.error), (0, SendError::Full));
+                assert_eq!(unsent.value.into_payload().len(), 98);
+                ws.try_feed_with("ahead", Priority::Urgent).unwrap();
+                assert!(ws.queued_age().unwrap() < Duration::from_secs(5));
+                thread::sleep(Duration::from_millis(5));
+                assert!(ws.queued_age().unwrap() >= Duration::from_millis(5));
+                ws.drained().await.unwrap();
+                assert!(ws.queued() <= 100);
+                ws.try_feed_with(vec![0; 98], Priority::Bulk).unwrap();
+            }
+        }
+        ws.close(CloseCode::NORMAL, "").await.unwrap();
+    };
+    let client = async |mut ws: A::Ws| {
+        let mut lengths = Vec::new();
+        while let Some(message) = ws.recv().await.unwrap() {
+            lengths.push(message.into_payload().len());
+        }
+        lengths
+    };
+    let ((), lengths) = serve::<A, _, _, _, _>(config, server, client);
+    assert_eq!(lengths.iter().filter(|len| **len == 98).count(), 200);
+    assert_eq!(lengths.iter().filter(|len| **len == 5).count(), 19);
 }

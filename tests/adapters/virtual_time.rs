@@ -12,9 +12,11 @@ use futures_util::{SinkExt, StreamExt};
 use sockeye::tokio::TokioIo;
 use sockeye::{
     CloseCode, Closed, Config, Connection, Error, Limits, Message, Negotiated, Role, SocketError,
-    Timeout, Timeouts, WebSocket,
+    State, Timeout, Timeouts, WebSocket,
 };
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, DuplexStream, ReadBuf,
+};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::{bounded, masked};
@@ -177,6 +179,55 @@ fn a_stalled_write_ends() {
         let error = ws.recv().await.err();
         assert_elapsed(started, WRITE);
         assert_expired(error, ws.closed(), Timeout::Write);
+    });
+}
+
+/// Output that a transport took and cannot send, as TLS does, is output that waits.
+#[test]
+fn a_stalled_flush_ends() {
+    paused(|| async {
+        let stalled = || {
+            let (near, far) = tokio::io::duplex(1000);
+            let buffered = BufWriter::with_capacity(2 * LARGE, near);
+            (server(buffered, writing()), far)
+        };
+        // Two frames of up to 64 KiB.
+        let frames = LARGE as u64 + 10 + 4;
+        let (mut ws, _far) = stalled();
+        let started = Instant::now();
+        let error = ws.send(vec![0; LARGE]).await.err();
+        assert_eq!(ws.sent().bytes, frames, "the transport took it");
+        assert_elapsed(started, WRITE);
+        assert!(matches!(error, Some(SocketError::Io(_))), "{error:?}");
+        assert_expired(ws.recv().await.err(), ws.closed(), Timeout::Write);
+
+        // While it receives.
+        let (mut ws, _far) = stalled();
+        ws.feed(vec![0; LARGE]).await.unwrap();
+        let started = Instant::now();
+        let error = ws.recv().await.err();
+        assert_elapsed(started, WRITE);
+        assert_expired(error, ws.closed(), Timeout::Write);
+
+        // By the other half.
+        let (ws, _far) = stalled();
+        let (mut receive, mut send) = ws.split();
+        let receiving = tokio::spawn(async move { receive.recv().await.err() });
+        sleep(Duration::from_secs(5)).await;
+        let started = Instant::now();
+        send.send(vec![0; LARGE]).await.unwrap_err();
+        assert_elapsed(started, WRITE);
+        assert_expired(receiving.await.unwrap(), send.closed(), Timeout::Write);
+
+        // Once it is sent there is nothing to wait for.
+        let (mut ws, mut far) = stalled();
+        let reading = async {
+            sleep(WRITE / 2).await;
+            far.read_exact(&mut vec![0; LARGE + 14]).await.unwrap();
+        };
+        tokio::join!(reading, async { ws.send(vec![0; LARGE]).await.unwrap() });
+        timeout(WRITE * 10, ws.recv()).await.unwrap_err();
+        assert_eq!(ws.state(), State::Open);
     });
 }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sockeye::{
-    CloseCode, Compress, Config, Connection, Deflate, Kind, Limits, Memory, Prepared, Priority,
-    SendError, SendOptions, Timeouts,
+    CloseCode, Compress, Config, Connection, Deflate, Event, Input, Kind, Limits, Memory, Prepared,
+    Priority, SendError, SendOptions, Timeouts,
 };
 
 use crate::pair::{Drain, write};
@@ -426,6 +426,31 @@ fn the_queue_drains_once() {
     assert_eq!(Limits::new().low_water(), Limits::new().max_queued() / 2);
     let nothing = Limits::new().with_max_queued(7).with_low_water(100);
     assert_eq!(nothing.low_water(), 7);
+}
+
+/// What was refused for want of memory is let in when there is some again.
+#[test]
+fn memory_drains() {
+    let limits = Limits::new().with_max_memory(Some(1000));
+    let config = Config::new().with_limits(limits);
+    let mut conn = connection(Role::Server, &config);
+    conn.send(vec![0; 1000]).unwrap();
+    conn.send_with("x", Urgent).unwrap_err();
+    assert!(!conn.poll_drained());
+    drain(&mut conn);
+    assert!(conn.poll_drained() && !conn.poll_drained());
+
+    // A partial message of the peer's holds it as well.
+    let mut first = to(Role::Server, &frame(0x02, [0; 600]));
+    let mut last = to(Role::Server, &frame(0x80, ""));
+    let event = conn.receive(START, &mut Input::new(&mut first));
+    assert_eq!(event, Ok(None));
+    conn.send(vec![0; 396]).unwrap();
+    conn.send("x").unwrap_err();
+    assert!(!conn.poll_drained());
+    let event = conn.receive(START, &mut Input::new(&mut last));
+    assert!(matches!(event, Ok(Some(Event::Binary(_)))));
+    assert!(conn.poll_drained() && conn.has_room());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The two halves of a blocking connection, for two threads.
 
 use core::future::poll_fn;
+use core::time::Duration;
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -113,6 +114,24 @@ impl<S: Stream> Iterator for ReceiveHalf<S> {
 pub struct SendHalf<S>(split::SendHalf<BlockingIo<S>>);
 
 impl<S: Stream> SendHalf<S> {
+    /// As [`sockeye::SendHalf::ready`](crate::SendHalf::ready).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn ready(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.ready())
+    }
+
+    /// As [`sockeye::SendHalf::drained`](crate::SendHalf::drained).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn drained(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.drained())
+    }
+
     /// As [`sockeye::WebSocket::send`](crate::WebSocket::send).
     ///
     /// # Errors
@@ -177,6 +196,19 @@ impl<S: Stream> SendHalf<S> {
         message: impl Into<Message<'p>>,
     ) -> Result<(), Unsent<Message<'p>>> {
         self.0.try_feed(message)
+    }
+
+    /// As [`sockeye::SendHalf::try_feed_with`](crate::SendHalf::try_feed_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.0.try_feed_with(message, options)
     }
 
     /// As [`sockeye::WebSocket::flush`](crate::WebSocket::flush).
@@ -268,6 +300,11 @@ impl<S: Stream> SendHalf<S> {
     /// As [`sockeye::SendHalf::set_observer`](crate::SendHalf::set_observer).
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
         self.0.set_observer(observer);
+    }
+
+    /// As [`sockeye::SendHalf::queued_age`](crate::SendHalf::queued_age).
+    pub fn queued_age(&self) -> Option<Duration> {
+        self.0.queued_age()
     }
 
     /// How many bytes wait to be written.

@@ -276,6 +276,11 @@ impl<S> WebSocket<S> {
 }
 
 impl<S: Stream> WebSocket<S> {
+    /// As [`sockeye::WebSocket::queued_age`](crate::WebSocket::queued_age).
+    pub fn queued_age(&mut self) -> Option<Duration> {
+        self.0.queued_age()
+    }
+
     /// As [`sockeye::WebSocket::recv`](crate::WebSocket::recv).
     ///
     /// # Errors
@@ -313,6 +318,15 @@ impl<S: Stream> WebSocket<S> {
     /// As there.
     pub fn ready(&mut self) -> Result<(), SocketError> {
         block_on(self.0.ready())
+    }
+
+    /// As [`sockeye::WebSocket::drained`](crate::WebSocket::drained).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn drained(&mut self) -> Result<(), SocketError> {
+        block_on(self.0.drained())
     }
 
     /// As [`sockeye::WebSocket::send`](crate::WebSocket::send).
@@ -379,6 +393,19 @@ impl<S: Stream> WebSocket<S> {
         message: impl Into<Message<'p>>,
     ) -> Result<(), Unsent<Message<'p>>> {
         self.0.try_feed(message)
+    }
+
+    /// As [`sockeye::WebSocket::try_feed_with`](crate::WebSocket::try_feed_with).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_feed_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        self.0.try_feed_with(message, options)
     }
 
     /// As [`sockeye::WebSocket::flush`](crate::WebSocket::flush).

@@ -75,10 +75,23 @@ impl Sender {
         &mut self,
         message: impl Into<Message<'p>>,
     ) -> Result<(), Unsent<Message<'p>>> {
-        let message = message.into();
-        match self.check_send(Priority::Normal) {
+        self.try_send_with(message, SendOptions::new())
+    }
+
+    /// As [`try_send`](Self::try_send), in a class and compressed or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send`](crate::Connection::send).
+    pub fn try_send_with<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        options: impl Into<SendOptions>,
+    ) -> Result<(), Unsent<Message<'p>>> {
+        let (message, options) = (message.into(), options.into());
+        match self.check_send(options.priority()) {
             Ok(()) => {
-                self.push_message(message, SendOptions::new());
+                self.push_message(message, options);
                 Ok(())
             }
             Err(error) => Err(Unsent::new(error, message)),

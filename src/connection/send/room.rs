@@ -32,6 +32,11 @@ impl Sender {
         self.full != before
     }
 
+    /// Whether no more data waits than [`Limits::low_water`](crate::Limits::low_water).
+    pub fn is_drained(&self) -> bool {
+        self.queue.data_len() <= self.low_water as usize
+    }
+
     /// The limit is a mark: the message that reaches it is still taken, so the bound is the limit
     /// and one message. What a message overtakes does not keep it out.
     #[inline]
@@ -39,21 +44,28 @@ impl Sender {
         let queued = self.queue.data_ahead(priority);
         let is_full = queued > 0 && queued >= self.max_queued;
         // However urgent, there is no room where there is no memory.
-        if is_full || (self.max_memory != usize::MAX && self.is_out_of_memory()) {
+        if is_full || self.is_out_of_memory() {
             return Err(SendError::Full);
         }
         Ok(())
     }
 
-    #[cold]
+    #[inline]
     fn is_out_of_memory(&self) -> bool {
-        self.queue.len() + self.held_elsewhere >= self.max_memory
+        let held = || self.queue.len() + self.held_elsewhere;
+        self.max_memory != usize::MAX && held() >= self.max_memory
     }
 
-    /// Notes which classes have no room any more, after something was queued.
+    /// How much of what may be held in all the other half holds.
+    pub(in crate::connection) fn set_held_elsewhere(&mut self, held: usize) {
+        self.held_elsewhere = held;
+        self.note_room();
+    }
+
+    /// Notes which classes have no room any more, after something was queued or held.
     #[inline]
     pub(super) fn note_room(&mut self) {
-        if self.queue.data_len() >= self.max_queued {
+        if self.queue.data_len() >= self.max_queued || self.is_out_of_memory() {
             self.note_full();
         }
     }
