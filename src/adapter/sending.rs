@@ -165,7 +165,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and as [`Connection::send_fragment`].
+    /// As [`send`](Self::send), and as [`Connection::send_fragment`](crate::Connection::send_fragment).
     pub async fn send_fragment<'p>(
         &mut self,
         kind: Kind,
@@ -202,7 +202,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         self.flush().await
     }
 
-    /// Gives back the codecs that are retained; see [`Connection::shrink`].
+    /// Gives back the codecs that are retained; see [`Connection::shrink`](crate::Connection::shrink).
     #[cfg(feature = "deflate")]
     pub fn shrink(&mut self) {
         self.inlet.receiver.shrink();

@@ -6,7 +6,8 @@ use core::time::Duration;
 
 use bytes::BytesMut;
 
-use super::{Incoming, Parts, Receiver};
+use super::Receiver;
+use super::message::{Incoming, Parts};
 use crate::config::{Config, DeflateParams, Delivery, Limits, Memory};
 use crate::connection::event::{Event, Fragment};
 use crate::error::{CapacityError, Error};

@@ -1,25 +1,28 @@
 //! The receiving half: frames in, events out.
 
 mod budget;
+mod count;
 #[cfg(feature = "deflate")]
 mod inflate;
+mod message;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use budget::Budget;
 use bytes::BytesMut;
+pub use count::Received;
+use message::Incoming;
 
-use super::event::{Event, Fragment};
+use super::event::Event;
 use super::observer::{Observed, Observer};
 use crate::close::CloseFrame;
 use crate::config::{Config, Delivery, Limits};
-use crate::error::{CapacityError, Error, PolicyError, ProtocolError};
+use crate::error::Error;
 use crate::frame::{Decoder, Header, OpCode, Rules};
 use crate::input::Input;
-use crate::message::{Assembler, Kind, Payload, Text};
+use crate::message::{Kind, Payload};
 use crate::time::Instant;
-use crate::utf8::Validator;
 
 /// The receiving half of a [`Connection`](super::Connection): parses, validates and assembles.
 ///
@@ -84,31 +87,6 @@ enum Control {
     Pong,
 }
 
-/// The message whose frames arrive.
-#[derive(Debug)]
-struct Incoming {
-    kind: Kind,
-    /// Payload bytes that its headers declared so far; at most `max_message_size` unless it is
-    /// compressed.
-    size: u64,
-    /// Its frames so far, and those without payload.
-    fragments: u64,
-    empty_fragments: u32,
-    /// Its payload goes through the inflater (RFC 7692 section 6).
-    #[cfg(feature = "deflate")]
-    compressed: bool,
-    parts: Parts,
-}
-
-#[derive(Debug)]
-enum Parts {
-    /// Nothing was taken yet.
-    None,
-    Assembled(Assembler),
-    /// Pieces are handed out. Text goes through the validator.
-    Chunks(Validator),
-}
-
 /// Why nothing is received any more.
 #[derive(Clone, Copy, Debug)]
 enum End {
@@ -116,38 +94,6 @@ enum End {
     Closed,
     /// 6455-7.1.7-05: after a failure no data is processed.
     Failed(Error),
-}
-
-/// What a connection received so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Received {
-    /// Bytes on the wire, headers and control frames included.
-    pub bytes: u64,
-    /// Frames of messages.
-    pub frames: u64,
-    /// Pings, pongs and Close frames.
-    pub control_frames: u64,
-    /// Messages that ended, or of which the last piece was handed out.
-    pub messages: u64,
-    /// Payload bytes of messages, inflated.
-    pub payload: u64,
-    /// How many of these came compressed.
-    pub inflated: u64,
-    /// What they were on the wire.
-    pub compressed: u64,
-    /// How often the peer was above a rate that is only reported
-    /// ([`Action::Report`](crate::Action::Report)).
-    pub floods: u64,
-}
-
-impl Received {
-    /// By how much the compressed messages were smaller on the wire, 0.25 being a quarter of their
-    /// size. `None` if there was none.
-    pub fn compression_ratio(&self) -> Option<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "a ratio is for the eye")]
-        (self.inflated > 0).then(|| self.compressed as f64 / self.inflated as f64)
-    }
 }
 
 impl Receiver {
@@ -196,26 +142,6 @@ impl Receiver {
         self.received.floods = floods;
         #[cfg(feature = "deflate")]
         self.set_inflate_limits(limits);
-    }
-
-    /// What was received so far.
-    pub fn received(&self) -> Received {
-        let floods = self.budget.as_ref().map_or(0, |budget| budget.floods());
-        Received {
-            frames: self.received.frames + self.whole_messages,
-            messages: self.received.messages + self.whole_messages,
-            floods: self.received.floods + floods,
-            ..self.received
-        }
-    }
-
-    /// Bytes of a message that is not complete.
-    pub fn held(&self) -> usize {
-        let parts = self.message.as_ref().map(|message| &message.parts);
-        match parts {
-            Some(Parts::Assembled(assembler)) => assembler.len(),
-            Some(Parts::None | Parts::Chunks(_)) | None => 0,
-        }
     }
 
     /// How much of a message may be held; the rest of what the connection may hold is output.
@@ -439,39 +365,7 @@ impl Receiver {
         false
     }
 
-    /// Whether a frame is a whole message, and lies whole in the input. Most do.
-    #[inline]
-    fn whole_message(&self, header: &Header, input: &Input<'_>) -> Option<Kind> {
-        let whole = header.fin
-            && header.len <= input.len() as u64
-            && header.len <= self.max_frame_size
-            && header.len <= self.max_message_size
-            && header.rsv == 0
-            && self.message.is_none()
-            && self.delivery == Delivery::Messages;
-        if !whole {
-            return None;
-        }
-        match header.opcode {
-            OpCode::Text => Some(Kind::Text),
-            OpCode::Binary => Some(Kind::Binary),
-            OpCode::Continuation | OpCode::Close | OpCode::Ping | OpCode::Pong => None,
-        }
-    }
-
-    /// Lends a whole message out of the input.
-    #[inline]
-    fn lend<'b>(&mut self, kind: Kind, input: &mut Input<'b>) -> Result<Event<'b>, Error> {
-        let payload = self.decoder.payload(input);
-        self.whole_messages += 1;
-        self.received.payload += payload.len() as u64;
-        Ok(match kind {
-            Kind::Text => Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?),
-            Kind::Binary => Event::Binary(payload.into()),
-        })
-    }
-
-    /// Decides on a frame by its header and the message it is in.
+    /// Decides on a frame by its header.
     fn begin(&mut self, header: &Header) -> Result<Frame, Error> {
         let kind = match header.opcode {
             OpCode::Close => return Ok(self.begin_control(Control::Close)),
@@ -481,153 +375,13 @@ impl Receiver {
             OpCode::Text => Some(Kind::Text),
             OpCode::Binary => Some(Kind::Binary),
         };
-        self.received.frames += 1;
-        // 6455-5.4-02, 6455-5.4-07: fragments of two messages are not mixed.
-        let before = match (kind, &self.message) {
-            (Some(_), None) => 0,
-            (None, Some(message)) => message.size,
-            (None, None) => return Err(ProtocolError::UnexpectedContinuation.into()),
-            (Some(_), Some(_)) => return Err(ProtocolError::ExpectedContinuation.into()),
-        };
-        // 6455-10.4-01: limits are checked on what the header declares, before any payload is
-        // taken.
-        if header.len > self.max_frame_size {
-            return Err(CapacityError::FrameTooLarge.into());
-        }
-        #[cfg(feature = "deflate")]
-        let compressed = match &self.message {
-            None => header.rsv & Header::RSV1 != 0,
-            Some(message) => message.compressed,
-        };
-        #[cfg(not(feature = "deflate"))]
-        let compressed = false;
-        let max_size = if compressed {
-            // What inflates to the limit may itself be larger: stored blocks have headers.
-            self.max_message_size
-                .saturating_add(self.max_message_size / 256 + 64)
-        } else {
-            self.max_message_size
-        };
-        let size = match before.checked_add(header.len) {
-            Some(size) if size <= max_size => size,
-            _ => return Err(CapacityError::MessageTooLarge.into()),
-        };
-        let message = self.message.get_or_insert_with(|| Incoming {
-            kind: kind.unwrap_or(Kind::Binary),
-            size,
-            fragments: 0,
-            empty_fragments: 0,
-            #[cfg(feature = "deflate")]
-            compressed,
-            parts: Parts::None,
-        });
-        message.size = size;
-        message.fragments += 1;
-        if message.fragments > self.max_fragments {
-            return Err(PolicyError::TooManyFragments.into());
-        }
-        if header.len == 0 && !header.fin {
-            message.empty_fragments += 1;
-            if message.empty_fragments > self.max_empty_fragments {
-                return Err(PolicyError::TooManyEmptyFragments.into());
-            }
-        }
+        self.begin_data(kind, header)?;
         Ok(Frame::Data { fin: header.fin })
     }
 
     fn begin_control(&mut self, control: Control) -> Frame {
         self.received.control_frames += 1;
         Frame::Control(control)
-    }
-
-    /// Takes what there is of a data frame's payload.
-    fn data<'b>(&mut self, fin: bool, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        #[cfg(feature = "deflate")]
-        if self
-            .message
-            .as_ref()
-            .is_some_and(|message| message.compressed)
-        {
-            return self.inflate(fin, input);
-        }
-        match self.delivery {
-            Delivery::Messages => self.assemble(fin, input),
-            Delivery::Chunks => self.chunk(fin, input),
-        }
-    }
-
-    /// Appends what there is of a data frame's payload to the message.
-    fn assemble<'b>(
-        &mut self,
-        fin: bool,
-        input: &mut Input<'_>,
-    ) -> Result<Option<Event<'b>>, Error> {
-        let Some(message) = &mut self.message else {
-            return Ok(None);
-        };
-        if !matches!(message.parts, Parts::Assembled(_)) {
-            message.parts = Parts::Assembled(Assembler::new(message.kind));
-        }
-        let Parts::Assembled(assembler) = &mut message.parts else {
-            return Ok(None);
-        };
-        let (piece, mask) = self.decoder.payload_masked(input);
-        if assembler.len() + piece.len() > self.max_held {
-            return Err(CapacityError::OutOfMemory.into());
-        }
-        self.received.payload += piece.len() as u64;
-        assembler
-            .push(piece, mask, self.max_message_size)
-            .map_err(|_| Error::InvalidUtf8)?;
-        if self.decoder.remaining() > 0 || !fin {
-            return Ok(None);
-        }
-        match self.message.take().map(|message| message.parts) {
-            Some(Parts::Assembled(assembler)) => {
-                self.received.messages += 1;
-                let message = assembler.finish().map_err(|_| Error::InvalidUtf8)?;
-                Ok(Some(message.into()))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    /// Hands out what there is of a data frame's payload.
-    fn chunk<'b>(&mut self, fin: bool, input: &mut Input<'b>) -> Result<Option<Event<'b>>, Error> {
-        let Some(message) = &mut self.message else {
-            return Ok(None);
-        };
-        let first = !matches!(message.parts, Parts::Chunks(_));
-        let mut validator = match message.parts {
-            Parts::Chunks(validator) => validator,
-            Parts::None | Parts::Assembled(_) => Validator::new(),
-        };
-        let piece = self.decoder.payload(input);
-        let last = fin && self.decoder.remaining() == 0;
-        self.received.payload += piece.len() as u64;
-        self.received.messages += u64::from(last);
-        if message.kind == Kind::Text {
-            validator.push(piece).map_err(|_| Error::InvalidUtf8)?;
-            if last {
-                validator.finish().map_err(|_| Error::InvalidUtf8)?;
-            }
-        }
-        if piece.is_empty() && !last {
-            // Empty fragments cost nothing and say nothing.
-            return Ok(None);
-        }
-        let kind = message.kind;
-        if last {
-            self.message = None;
-        } else {
-            message.parts = Parts::Chunks(validator);
-        }
-        Ok(Some(Event::Fragment(Fragment::new(
-            kind,
-            piece.into(),
-            first,
-            last,
-        ))))
     }
 
     /// Takes what there is of a control frame's payload, at most 125 bytes in all.

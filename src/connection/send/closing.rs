@@ -9,11 +9,11 @@ use crate::frame::OpCode;
 use crate::time::Instant;
 
 impl Sender {
-    /// Starts the closing handshake; see [`Connection::close`](super::Connection::close).
+    /// Starts the closing handshake; see [`Connection::close`](crate::Connection::close).
     ///
     /// # Errors
     ///
-    /// As [`Connection::close`](super::Connection::close).
+    /// As [`Connection::close`](crate::Connection::close).
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
         if self.state() != State::Open {
             return Err(SendError::NotOpen);
@@ -97,11 +97,11 @@ impl Sender {
         }
     }
 
-    /// The transport ended; see [`Connection::handle_eof`](super::Connection::handle_eof).
+    /// The transport ended; see [`Connection::handle_eof`](crate::Connection::handle_eof).
     ///
     /// # Errors
     ///
-    /// As [`Connection::handle_eof`](super::Connection::handle_eof).
+    /// As [`Connection::handle_eof`](crate::Connection::handle_eof).
     pub fn handle_eof(&mut self) -> Result<(), Error> {
         self.closing.end_of_input(self.queue.close_sent());
         if self.closing.received.is_none() && self.closing.error.is_none() {
@@ -117,7 +117,7 @@ impl Sender {
         self.closing.error.map_or(Ok(()), Err)
     }
 
-    /// Ends the connection at once; see [`Connection::abort`](super::Connection::abort).
+    /// Ends the connection at once; see [`Connection::abort`](crate::Connection::abort).
     pub fn abort(&mut self) {
         if self.state() != State::Closed {
             self.begin_closing(Initiator::Local, None);

@@ -12,20 +12,20 @@ use crate::mask::Mask;
 pub(super) const MAX_CONTROL_LEN: usize = 125;
 
 impl Sender {
-    /// Queues a ping; see [`Connection::ping`](super::Connection::ping).
+    /// Queues a ping; see [`Connection::ping`](crate::Connection::ping).
     ///
     /// # Errors
     ///
-    /// As [`Connection::ping`](super::Connection::ping).
+    /// As [`Connection::ping`](crate::Connection::ping).
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.push_control(OpCode::Ping, payload)
     }
 
-    /// Queues an unsolicited pong; see [`Connection::pong`](super::Connection::pong).
+    /// Queues an unsolicited pong; see [`Connection::pong`](crate::Connection::pong).
     ///
     /// # Errors
     ///
-    /// As [`Connection::pong`](super::Connection::pong).
+    /// As [`Connection::pong`](crate::Connection::pong).
     pub fn pong(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.push_control(OpCode::Pong, payload)
     }
@@ -34,7 +34,7 @@ impl Sender {
         self.check_control(payload)?;
         let frame = ControlFrame::new(opcode, self.next_key(), payload);
         self.sent.control_frames += 1;
-        self.queue.push_control(frame.as_bytes());
+        self.queue.control_mut().push(frame.as_bytes());
         Ok(())
     }
 
@@ -50,18 +50,18 @@ impl Sender {
         if payload.len() > MAX_CONTROL_LEN {
             return Err(SendError::ControlTooLong);
         }
-        if self.queue.control_len() + payload.len() > MAX_CONTROL_QUEUED {
+        if self.queue.control().len() + payload.len() > MAX_CONTROL_QUEUED {
             return Err(SendError::Full);
         }
         Ok(())
     }
 
     /// Queues a ping that measures the round trip; see
-    /// [`Connection::probe`](super::Connection::probe).
+    /// [`Connection::probe`](crate::Connection::probe).
     ///
     /// # Errors
     ///
-    /// As [`Connection::ping`](super::Connection::ping).
+    /// As [`Connection::ping`](crate::Connection::ping).
     pub fn probe(&mut self) -> Result<(), SendError> {
         self.check_control(&[])?;
         let timers = self.timers();
@@ -71,7 +71,7 @@ impl Sender {
         timers.note_ping();
         let frame = ControlFrame::new(OpCode::Ping, self.next_key(), &payload);
         self.sent.control_frames += 1;
-        self.queue.push_probe(frame.as_bytes());
+        self.queue.control_mut().push_probe(frame.as_bytes());
         Ok(())
     }
 
@@ -87,7 +87,7 @@ impl Sender {
         }
         let frame = ControlFrame::new(OpCode::Pong, self.next_key(), payload);
         self.sent.control_frames += 1;
-        self.queue.push_pong(frame.as_bytes());
+        self.queue.control_mut().push_pong(frame.as_bytes());
     }
 }
 

@@ -18,7 +18,7 @@ impl Sender {
             .get_or_insert_with(|| Box::new(Timers::new(&Timeouts::new(), Instant::AT_ONCE)))
     }
 
-    /// The round trips so far; see [`Connection::rtt`](super::Connection::rtt).
+    /// The round trips so far; see [`Connection::rtt`](crate::Connection::rtt).
     pub fn rtt(&self) -> Option<Rtt> {
         self.timers.as_ref()?.rtt()
     }
@@ -87,17 +87,17 @@ impl Sender {
     fn progress(&self) -> Progress {
         Progress {
             transmitted: self.queue.transmitted(),
-            waits: self.unflushed || !self.queue.is_empty(),
-            ping_left: self.queue.probe_left(),
+            waits: self.queue.is_unflushed() || !self.queue.is_empty(),
+            ping_left: self.queue.control().probe_left(),
         }
     }
 
     /// Acts on the deadlines that passed; see
-    /// [`Connection::handle_timeout`](super::Connection::handle_timeout).
+    /// [`Connection::handle_timeout`](crate::Connection::handle_timeout).
     ///
     /// # Errors
     ///
-    /// As [`Connection::handle_timeout`](super::Connection::handle_timeout).
+    /// As [`Connection::handle_timeout`](crate::Connection::handle_timeout).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), Error> {
         #[cfg(feature = "deflate")]
         if let Some(deflater) = self.present_deflater() {
@@ -157,7 +157,7 @@ impl Sender {
     }
 
     /// How long data has been waiting; see
-    /// [`Connection::queued_age`](super::Connection::queued_age).
+    /// [`Connection::queued_age`](crate::Connection::queued_age).
     pub fn queued_age(&mut self, now: Instant) -> Option<Duration> {
         let (transmitted, waiting) = (self.queue.transmitted(), self.queue.data_len());
         self.timers().queued_age(now, transmitted, waiting)

@@ -51,8 +51,6 @@ pub struct Sender {
     /// A client masks, a server does not (RFC 6455 section 5.1).
     keys: Option<Box<dyn MaskKeys>>,
     queue: Queue,
-    /// The transport took output that it has not sent.
-    unflushed: bool,
     /// The message whose fragments are being sent.
     outgoing: Option<Outgoing>,
     #[cfg(feature = "deflate")]
@@ -90,7 +88,6 @@ impl Sender {
             told_closed: false,
             keys,
             queue: Queue::default(),
-            unflushed: false,
             outgoing: None,
             #[cfg(feature = "deflate")]
             deflation: None,
@@ -170,13 +167,13 @@ impl Sender {
     /// [`Connection::set_unflushed`](super::Connection::set_unflushed).
     #[inline]
     pub fn set_unflushed(&mut self, unflushed: bool) {
-        self.unflushed = unflushed;
+        self.queue.set_unflushed(unflushed);
     }
 
     /// Whether the transport took output that it has not sent.
     #[inline]
     pub fn is_unflushed(&self) -> bool {
-        self.unflushed
+        self.queue.is_unflushed()
     }
 
     /// How far the connection is.

@@ -1,6 +1,8 @@
 //! The output queue: what goes to the transport, and in which order.
 
+mod control;
 mod lane;
+mod others;
 mod schedule;
 
 use alloc::boxed::Box;
@@ -11,21 +13,12 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
+pub(super) use control::{Control, MAX_CONTROL_QUEUED};
 use lane::{Ends, Lane};
+use others::Others;
+#[cfg(feature = "std")]
+use schedule::ByClass;
 pub use schedule::Priority;
-use schedule::{ByClass, Schedule};
-
-/// The largest control frame.
-const MAX_CONTROL_FRAME: usize = 2 + 4 + 125;
-
-/// Waiting control frames in bytes, beyond which the application's are refused: sixteen of the
-/// largest.
-pub(super) const MAX_CONTROL_QUEUED: usize = 16 * MAX_CONTROL_FRAME;
-
-/// Waiting control frames in bytes, beyond which pongs are coalesced: two of the largest. One pong
-/// would do for RFC 6455, but a peer that sends ten short pings at once expects ten pongs (Autobahn
-/// 2.10).
-const MAX_PONGS_QUEUED: usize = 2 * MAX_CONTROL_FRAME;
 
 /// Frames on their way out, in lanes.
 ///
@@ -44,29 +37,15 @@ pub(super) struct Queue {
     at: Ends,
     /// The last frame in `normal` does not end its message.
     is_open: bool,
-    /// Encoded pings and pongs, oldest first, less what was sent.
-    control: Vec<u8>,
-    /// Where the latest automatic pong starts in `control`, while nothing of it was sent.
-    pong: Option<usize>,
-    /// Where the ping that measures the round trip ends in `control`, while it waits.
-    probe: Option<usize>,
-    /// That ping was sent.
-    probe_left: bool,
+    control: Control,
     /// Bytes that were sent in all.
     transmitted: u64,
+    /// The transport took some of them and has not sent them.
+    unflushed: bool,
     /// The encoded Close frame, less what was sent.
     close: Vec<u8>,
     /// Some of the Close frame was sent: from then on it comes first.
     close_started: bool,
-}
-
-/// The lanes of all classes but [`Priority::Normal`].
-#[derive(Debug, Default)]
-struct Others {
-    urgent: Lane,
-    high: Lane,
-    bulk: Lane,
-    schedule: Schedule,
 }
 
 /// What the queue has to know of a data frame.
@@ -118,9 +97,13 @@ impl Queue {
         classes.any(|other| others.lane(&self.normal, other).has_compressed())
     }
 
-    /// Bytes of control frames that wait, without the Close frame.
-    pub(super) fn control_len(&self) -> usize {
-        self.control.len()
+    /// Pings and pongs that wait.
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub(super) fn control_mut(&mut self) -> &mut Control {
+        &mut self.control
     }
 
     /// Bytes that wait in all lanes.
@@ -191,46 +174,20 @@ impl Queue {
         }
     }
 
-    /// Queues a ping or pong of the application's.
-    pub(super) fn push_control(&mut self, frame: &[u8]) {
-        self.control.extend_from_slice(frame);
+    #[inline]
+    pub(super) fn set_unflushed(&mut self, unflushed: bool) {
+        self.unflushed = unflushed;
     }
 
-    /// Queues the ping that measures the round trip.
-    pub(super) fn push_probe(&mut self, frame: &[u8]) {
-        self.push_control(frame);
-        self.probe = Some(self.control.len());
-        self.probe_left = false;
-    }
-
-    /// Whether the last such ping was sent.
-    pub(super) fn probe_left(&self) -> bool {
-        self.probe_left
+    /// Whether the transport took output that it has not sent.
+    #[inline]
+    pub(super) fn is_unflushed(&self) -> bool {
+        self.unflushed
     }
 
     /// Bytes that were sent since the connection began.
     pub(super) fn transmitted(&self) -> u64 {
         self.transmitted
-    }
-
-    /// Queues the answer to a ping.
-    ///
-    /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it
-    /// (6455-5.5.3-02), so the answer to the latest ping always goes out, and a flood costs no
-    /// more than [`MAX_PONGS_QUEUED`].
-    pub(super) fn push_pong(&mut self, frame: &[u8]) {
-        if let Some(start) = self.pong {
-            if self.control.len() + frame.len() > MAX_PONGS_QUEUED {
-                // An unsent pong is whole; frames of the application's may follow it.
-                let len = self.control.get(start..).map_or(0, control_frame_len);
-                self.control.drain(start..start + len);
-                if let Some(end) = self.probe.as_mut().filter(|end| **end > start) {
-                    *end -= len;
-                }
-            }
-        }
-        self.pong = Some(self.control.len());
-        self.control.extend_from_slice(frame);
     }
 
     /// Queues the Close frame, behind the data. It replaces one that has not begun to leave.
@@ -292,6 +249,7 @@ impl Queue {
         }
     }
 
+    /// What the last frame of a class ends.
     fn last(&self, class: Priority) -> Ends {
         last(class, self.is_open)
     }
@@ -316,7 +274,7 @@ impl Queue {
             (&[], &self.close)
         };
         let _all = visit(first)
-            && visit(&self.control)
+            && visit(self.control.waiting())
             && data.all(|(bytes, _)| visit(bytes))
             && visit(last);
     }
@@ -353,11 +311,7 @@ impl Queue {
         while let Some(next) = self.next() {
             out.push(match next {
                 Next::Data => self.take_data(),
-                Next::Control => {
-                    self.pong = None;
-                    self.probe_left |= self.probe.take().is_some();
-                    mem::take(&mut self.control).into()
-                }
+                Next::Control => self.control.take(),
                 Next::Close => {
                     self.close_started = true;
                     mem::take(&mut self.close).into()
@@ -404,18 +358,6 @@ impl Queue {
         }
     }
 
-    fn advance_control(&mut self, max: usize) -> usize {
-        let count = max.min(self.control.len());
-        self.control.drain(..count);
-        // A pong that has begun to leave can no longer be replaced.
-        self.pong = self.pong.and_then(|start| start.checked_sub(count));
-        if let Some(end) = self.probe {
-            self.probe = (end > count).then(|| end - count);
-            self.probe_left |= self.probe.is_none();
-        }
-        count
-    }
-
     fn advance_close(&mut self, max: usize) -> usize {
         let count = max.min(self.close.len());
         self.close.drain(..count);
@@ -426,12 +368,14 @@ impl Queue {
     /// An idle connection owns no buffer.
     fn clear_if_sent(&mut self) {
         if self.is_empty() {
+            self.control.release();
             *self = Self {
                 at: self.at,
                 is_open: self.is_open,
                 close_started: self.close_started,
-                probe_left: self.probe_left,
+                control: mem::take(&mut self.control),
                 transmitted: self.transmitted,
+                unflushed: self.unflushed,
                 ..Self::default()
             };
         }
@@ -441,44 +385,6 @@ impl Queue {
 /// What the last frame of a class ends: only of [`Priority::Normal`] a message may go on.
 fn last(class: Priority, is_open: bool) -> Ends {
     Ends::message_if(class != Priority::Normal || !is_open)
-}
-
-impl Others {
-    fn len(&self) -> usize {
-        self.urgent.len() + self.high.len() + self.bulk.len()
-    }
-
-    fn lane<'a>(&'a self, normal: &'a Lane, class: Priority) -> &'a Lane {
-        match class {
-            Priority::Urgent => &self.urgent,
-            Priority::High => &self.high,
-            Priority::Normal => normal,
-            Priority::Bulk => &self.bulk,
-        }
-    }
-
-    fn lane_mut<'a>(&'a mut self, normal: &'a mut Lane, class: Priority) -> &'a mut Lane {
-        match class {
-            Priority::Urgent => &mut self.urgent,
-            Priority::High => &mut self.high,
-            Priority::Normal => normal,
-            Priority::Bulk => &mut self.bulk,
-        }
-    }
-
-    /// How many bytes wait in each lane.
-    fn waiting(&self, normal: &Lane) -> ByClass<usize> {
-        ByClass::new(|class| self.lane(normal, class).len())
-    }
-}
-
-/// The length of the control frame at the front of `bytes`.
-fn control_frame_len(bytes: &[u8]) -> usize {
-    // One byte of opcode, one of length and MASK bit; 6455-5.5-01: no control frame has an extended
-    // length.
-    let second = bytes.get(1).copied().unwrap_or_default();
-    let masking_key = if second & 0x80 == 0 { 0 } else { 4 };
-    2 + masking_key + usize::from(second & 0x7F)
 }
 
 /// Output that waits for the transport, as a [`Buf`] in several chunks.
@@ -496,7 +402,7 @@ impl Buf for Transmit<'_> {
     fn chunk(&self) -> &[u8] {
         match self.0.next() {
             Some(Next::Data) => self.0.front(),
-            Some(Next::Control) => &self.0.control,
+            Some(Next::Control) => self.0.control.waiting(),
             Some(Next::Close) => &self.0.close,
             None => &[],
         }
@@ -533,7 +439,7 @@ impl Buf for Transmit<'_> {
         while count > 0 {
             count -= match self.0.next() {
                 Some(Next::Data) => self.0.advance_data(count),
-                Some(Next::Control) => self.0.advance_control(count),
+                Some(Next::Control) => self.0.control.advance(count),
                 Some(Next::Close) => self.0.advance_close(count),
                 None => return,
             };
@@ -546,6 +452,7 @@ impl Buf for Transmit<'_> {
 mod tests {
     use alloc::vec;
 
+    use super::control::MAX_PONGS_QUEUED;
     use super::*;
 
     const PLACE: Place = Place {
@@ -590,8 +497,8 @@ mod tests {
         let mut queue = Queue::default();
         queue.set_close(b"close");
         push(&mut queue, b"data");
-        queue.push_control(&frame(0x89, b"ping"));
-        queue.push_pong(&frame(0x8A, b"pong"));
+        queue.control_mut().push(&frame(0x89, b"ping"));
+        queue.control_mut().push_pong(&frame(0x8A, b"pong"));
         assert_eq!(queue.len(), 5 + 3 * 6);
         let sent = send_all(&mut queue);
         assert_eq!(sent, b"\x89\x04ping\x8A\x04pong\x82\x04dataclose");
@@ -605,7 +512,7 @@ mod tests {
             push(&mut queue, b"two");
             queue.push_chained(PLACE, &[0x82, 5], Bytes::from_static(b"three"));
             let mut sent = send(&mut queue, count);
-            queue.push_control(&frame(0x89, b"P"));
+            queue.control_mut().push(&frame(0x89, b"P"));
             sent.extend(send_all(&mut queue));
             let ping = sent.iter().position(|byte| *byte == 0x89).unwrap();
             let expected = match count {
@@ -620,9 +527,9 @@ mod tests {
     #[test]
     fn every_ping_has_its_pong_while_few_wait() {
         let mut queue = Queue::default();
-        queue.push_pong(&frame(0x8A, b"1"));
-        queue.push_control(&frame(0x89, b"a"));
-        queue.push_pong(&frame(0x8A, b"2"));
+        queue.control_mut().push_pong(&frame(0x8A, b"1"));
+        queue.control_mut().push(&frame(0x89, b"a"));
+        queue.control_mut().push_pong(&frame(0x8A, b"2"));
         assert_eq!(send_all(&mut queue), b"\x8A\x011\x89\x01a\x8A\x012");
     }
 
@@ -630,14 +537,14 @@ mod tests {
     fn beyond_that_a_pong_replaces_the_latest_that_waits() {
         for (begun, pongs) in [(0, "2"), (1, "12")] {
             let mut queue = Queue::default();
-            queue.push_pong(&frame(0x8A, b"1"));
+            queue.control_mut().push_pong(&frame(0x8A, b"1"));
             let mut sent = send(&mut queue, begun);
-            while queue.control_len() + 3 <= MAX_PONGS_QUEUED {
-                queue.push_control(&frame(0x89, b"a"));
+            while queue.control().len() + 3 <= MAX_PONGS_QUEUED {
+                queue.control_mut().push(&frame(0x89, b"a"));
             }
             for _ in 0..1000 {
-                queue.push_pong(&frame(0x8A, b"2"));
-                assert!(queue.control_len() <= MAX_PONGS_QUEUED + 3);
+                queue.control_mut().push_pong(&frame(0x8A, b"2"));
+                assert!(queue.control().len() <= MAX_PONGS_QUEUED + 3);
             }
             sent.extend(send_all(&mut queue));
             let is_pong = |frame: &&[u8]| frame[0] == 0x8A;
@@ -655,7 +562,7 @@ mod tests {
         let mut queue = Queue::default();
         queue.set_close(&frame(0x88, b"\x03\xE8"));
         let mut sent = send(&mut queue, 1);
-        queue.push_pong(&frame(0x8A, b"p"));
+        queue.control_mut().push_pong(&frame(0x8A, b"p"));
         sent.extend(send_all(&mut queue));
         assert_eq!(sent, b"\x88\x02\x03\xE8\x8A\x01p");
     }
@@ -668,7 +575,7 @@ mod tests {
             push(&mut queue, b"one");
             queue.push_chained(PLACE, &[0x82, 5], Bytes::from_static(b"three"));
             push(&mut queue, b"four");
-            queue.push_control(&frame(0x89, b"ping"));
+            queue.control_mut().push(&frame(0x89, b"ping"));
             queue.set_close(b"close");
             assert_eq!(queue.len(), 29);
             let mut sent = send(&mut queue, count.min(29));
