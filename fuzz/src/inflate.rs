@@ -5,11 +5,16 @@ use sockeye::{Config, Deflate, DeflateParams, Limits, Memory, Negotiated};
 use super::naive::encode;
 use super::wire::*;
 
+/// What a message may become.
 const MAX: usize = 5000;
+/// The same where it is limited by what it is on the wire, which small messages are not.
+const LARGE: usize = 200_000;
+const RATIO: u32 = 50;
+const RATIO_FROM: usize = 64 * 1024;
 
 /// Flags: bit 0 the role, bit 1 without context takeover, bit 2 whether `shrink` is called between
-/// reads, bits 3 to 5 the window. Then a byte that says
-/// how the frames are cut, and the frames: see [`frames`].
+/// reads, bits 3 to 5 the window, bit 6 whether messages are large and the ratio is limited. Then a
+/// byte that says how the frames are cut, and the frames: see [`frames`].
 pub fn check(data: &[u8]) {
     let mut source = Source(data);
     let flags = source.flags();
@@ -25,8 +30,16 @@ pub fn check(data: &[u8]) {
     params.server_no_context_takeover = flags.bit(1);
     params.client_max_window_bits = window_bits;
     params.server_max_window_bits = window_bits;
-    let limits = Limits::new().with_max_message_size(MAX as u64);
     let input = frames(source, role == Role::Server);
+    let (max, ratio) = if flags.bit(6) {
+        let by_ratio = (input.len() * RATIO as usize).max(RATIO_FROM);
+        (LARGE.min(by_ratio), Some(RATIO))
+    } else {
+        (MAX, None)
+    };
+    let limits = Limits::new()
+        .with_max_message_size(if flags.bit(6) { LARGE } else { MAX } as u64)
+        .with_max_inflate_ratio(ratio);
 
     let run = |memory, mut cuts: Cuts, shrinks: bool, chunks: bool| {
         let deflate = Deflate::server().with_receive_memory(memory);
@@ -42,7 +55,7 @@ pub fn check(data: &[u8]) {
                 conn.shrink();
             }
         });
-        assert_bounded(&outcome.events);
+        assert_bounded(&outcome.events, max);
         assert_answers(role, &outcome);
         outcome.events = join(outcome.events);
         outcome
@@ -95,7 +108,7 @@ fn frames(mut source: Source<'_>, masked: bool) -> Vec<u8> {
 }
 
 /// No message, whole or in pieces, has more than the limit.
-fn assert_bounded(events: &[Got]) {
+fn assert_bounded(events: &[Got], max: usize) {
     let mut pieces = 0;
     for event in events {
         let len = match event {
@@ -107,6 +120,6 @@ fn assert_bounded(events: &[Got]) {
             }
             _ => 0,
         };
-        assert!(len <= MAX, "{len} bytes");
+        assert!(len <= max, "{len} bytes");
     }
 }
