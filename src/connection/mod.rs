@@ -250,11 +250,7 @@ impl Connection {
         }
         self.sender.set_held_elsewhere(self.receiver.held());
         if self.receiver.needs_time() {
-            // What is not read cannot be a sign of life.
-            match self.receiver.is_throttled() || self.receiver.is_paused() {
-                true => self.sender.pause(),
-                false => self.sender.resume(),
-            }
+            self.sender.set_throttled(self.receiver.is_throttled());
         }
         result
     }
@@ -325,6 +321,7 @@ impl Connection {
         self.max_memory = limits.max_memory();
         self.receiver.set_limits(limits);
         self.sender.set_limits(limits);
+        self.sender.set_throttled(self.receiver.is_throttled());
         self.note_special();
     }
 

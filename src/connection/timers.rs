@@ -62,7 +62,10 @@ pub(super) struct Timers {
     number: u32,
     /// A ping left, and nothing came since.
     awaits_life: bool,
+    /// The application does not read for a while.
     paused: bool,
+    /// The peer is above a rate, and nothing is read until it no longer is.
+    throttled: bool,
     rtt: Option<Rtt>,
     /// Some of the data that waits was seen waiting then, until so many bytes are transmitted.
     waited_at: Instant,
@@ -106,6 +109,7 @@ impl Timers {
             number: 0,
             awaits_life: false,
             paused: false,
+            throttled: false,
             rtt: None,
             waited_at: Instant::AT_ONCE,
             waited_mark: 0,
@@ -151,7 +155,7 @@ impl Timers {
             return Some(Instant::AT_ONCE);
         }
         let [write, pong, lifetime, idle, ping] = self.table;
-        let watching = !self.paused;
+        let watching = self.is_watching();
         let deadlines = [
             write.filter(|_| progress.waits),
             pong.filter(|_| watching),
@@ -183,7 +187,7 @@ impl Timers {
 
     fn starts_pong(&self) -> bool {
         let [_, pong, ..] = self.table;
-        self.awaits_life && !self.paused && pong.is_none() && self.pong.is_some()
+        self.awaits_life && self.is_watching() && pong.is_none() && self.pong.is_some()
     }
 
     fn starts_idle(&self) -> bool {
@@ -215,7 +219,7 @@ impl Timers {
     /// A deadline that has passed. It is set anew if it comes again.
     pub(super) fn take_passed(&mut self, now: Instant) -> Option<Timer> {
         let timer = Timer::ALL.into_iter().find(|timer| {
-            let watched = !self.paused || !matches!(timer, Timer::Pong | Timer::Ping);
+            let watched = self.is_watching() || !matches!(timer, Timer::Pong | Timer::Ping);
             let passed = self.slot(*timer).is_some_and(|deadline| deadline <= now);
             watched && passed
         })?;
@@ -303,6 +307,15 @@ impl Timers {
         self.paused = false;
     }
 
+    /// As [`pause`](Self::pause) and [`resume`](Self::resume), for a peer that is above a rate.
+    /// Neither ends the other.
+    pub(super) fn set_throttled(&mut self, throttled: bool) {
+        self.throttled = throttled;
+        if throttled {
+            self.set(Timer::Pong, None);
+        }
+    }
+
     /// The connection is no longer open: the closing handshake has a deadline of its own.
     pub(super) fn stop(&mut self) {
         self.table = [None; Timer::ALL.len()];
@@ -312,6 +325,11 @@ impl Timers {
 
     pub(super) fn rtt(&self) -> Option<Rtt> {
         self.rtt
+    }
+
+    /// Whether what comes is read: what is not read cannot be a sign of life.
+    fn is_watching(&self) -> bool {
+        !self.paused && !self.throttled
     }
 }
 

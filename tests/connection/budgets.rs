@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sockeye::{
     Action, CapacityError, CloseCode, Config, Connection, Error, Event, Input, Instant, Limits,
-    PolicyError, Rate, SendError, State, Timeouts,
+    PolicyError, Rate, SendError, State, Timeout, Timeouts,
 };
 
 use crate::wire::*;
@@ -184,6 +184,56 @@ fn who_is_throttled_is_not_taken_for_dead() {
     }
     assert!(now - START >= 9 * second);
     assert_eq!(conn.state(), State::Open);
+}
+
+/// The rates were lifted while the peer was above one, and the pause that was for them never ended:
+/// no ping went out any more, and a dead peer was not found.
+#[test]
+fn regression_lifting_the_rates_left_the_keep_alive_paused() {
+    let limits = Limits::new().with_message_rate(Some(Rate::new(1, 1)));
+    let config = with(limits).with_timeouts(keep_alive());
+    for role in BOTH {
+        let mut conn = connection(*role, &config);
+        let (_, left) = take(&mut conn, START, &to(*role, b"\x81\x00\x81\x00"));
+        assert!(!left.is_empty());
+        conn.set_limits(&Limits::new());
+        assert_eq!(take(&mut conn, later(1), &left), (1, vec![]));
+        assert_eq!(conn.poll_timeout(), Some(later(10_000)));
+        conn.handle_timeout(later(10_000)).unwrap();
+        assert_eq!(drain(&mut conn)[0], 0x89);
+        conn.handle_timeout(later(10_000)).unwrap();
+        let error = Error::Timeout(Timeout::Pong);
+        assert_eq!(conn.handle_timeout(later(15_000)), Err(error));
+    }
+}
+
+/// A pause of the application's lasts while a rate comes and goes, and the other way round.
+#[test]
+fn pauses_and_rates_do_not_end_each_other() {
+    let limits = Limits::new().with_control_rate(Some(Rate::new(1, 1)));
+    let config = with(limits).with_timeouts(keep_alive());
+    for role in BOTH {
+        let mut conn = connection(*role, &config);
+        let pings = to(*role, b"\x89\x00\x89\x00");
+        conn.pause();
+        let (_, left) = take(&mut conn, START, &pings);
+        conn.resume();
+        assert_eq!(conn.poll_timeout(), Some(later(1000)), "only the rate's");
+        conn.pause();
+        conn.handle_timeout(later(1000)).unwrap();
+        assert_eq!(take(&mut conn, later(1000), &left), (1, vec![]));
+        assert_eq!(conn.poll_timeout(), None, "it is paused");
+        conn.set_limits(&Limits::new());
+        assert_eq!(conn.poll_timeout(), None);
+        conn.resume();
+        assert_eq!(conn.poll_timeout(), Some(later(10_000)));
+    }
+}
+
+fn keep_alive() -> Timeouts {
+    Timeouts::new()
+        .with_ping(Some(Duration::from_secs(10)))
+        .with_pong(Some(Duration::from_secs(5)))
 }
 
 #[test]

@@ -65,6 +65,15 @@ impl Sender {
         }
     }
 
+    /// As [`pause`](Self::pause) while the peer is above a rate
+    /// ([`Receiver::is_throttled`](crate::Receiver::is_throttled)), and as
+    /// [`resume`](Self::resume) when it no longer is. The two are apart: neither ends the other.
+    pub fn set_throttled(&mut self, throttled: bool) {
+        if let Some(timers) = &mut self.timers {
+            timers.set_throttled(throttled);
+        }
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.state() == State::Closed {
