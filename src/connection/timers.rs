@@ -253,7 +253,6 @@ impl Timers {
 
     /// A pong came. What it measured, if it answers the last ping.
     pub(super) fn note_pong(&mut self, now: Instant, payload: &[u8]) -> Option<Rtt> {
-        self.note_life();
         // 6455-5.5.3-03: a pong may answer no ping. Only the last ping's counts.
         if payload != self.number.to_be_bytes() {
             return None;

@@ -5,8 +5,8 @@ use core::time::Duration;
 use bytes::Buf;
 use proptest::prelude::*;
 use sockeye::{
-    CloseCode, Config, Connection, Error, Initiator, Input, Instant, Role, SendError, State,
-    Timeout, Timeouts, Transport,
+    CloseCode, Config, Connection, Delivery, Error, Initiator, Input, Instant, Role, SendError,
+    State, Timeout, Timeouts, Transport,
 };
 
 use crate::wire::{self, BOTH, START, drain, to};
@@ -176,6 +176,35 @@ fn any_byte_is_a_sign_of_life() {
         conn.confirm_alive();
         assert_eq!(turn(&mut conn, at(59)), Ok(vec![]));
         assert_eq!(conn.state(), State::Open);
+    }
+}
+
+/// Of the halves of a connection that is split only the events go from one to the other. Only pongs
+/// counted as signs of life there, so a peer that talked all the time was taken for dead.
+#[test]
+fn regression_only_pongs_told_of_life_between_halves() {
+    for role in BOTH {
+        for event in [
+            &b"\x81\x02hi"[..],
+            b"\x82\x00",
+            b"\x89\x01?",
+            b"\x8A\x00",
+            b"\x01\x01a",
+        ] {
+            let config = Config::new()
+                .with_timeouts(keep_alive())
+                .with_delivery(Delivery::Chunks);
+            let (mut receiver, mut sender) = wire::connection(*role, &config).into_split();
+            sender.handle_timeout(at(30)).unwrap();
+            sender.take_transmit(&mut Vec::new());
+            sender.handle_timeout(at(30)).unwrap();
+            let mut bytes = to(*role, event);
+            let mut input = Input::new(&mut bytes);
+            while let Some(event) = receiver.receive(at(40), &mut input).unwrap() {
+                sender.respond(at(40), &event);
+            }
+            assert_eq!(sender.handle_timeout(at(50)), Ok(()), "{role:?} {event:?}");
+        }
     }
 }
 

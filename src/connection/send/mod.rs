@@ -121,8 +121,9 @@ impl Sender {
     }
 
     /// Answers what has to be answered: a ping with a pong, the peer's Close frame with one of this
-    /// side.
+    /// side. Any event tells that the peer is alive.
     pub fn respond(&mut self, now: Instant, event: &Event<'_>) {
+        self.note_life();
         match event {
             Event::Ping(payload) => self.respond_ping(payload),
             Event::Close(frame) => self.respond_close(now, frame),
