@@ -423,6 +423,7 @@ impl Connection {
     /// (io_uring, IOCP). It counts as transmitted.
     pub fn take_transmit(&mut self, out: &mut Vec<Bytes>) {
         self.sender.take_transmit(out);
+        self.release_if_closed();
     }
 
     /// Tells whether the transport took output that it has not sent, as TLS and other transports do

@@ -115,6 +115,25 @@ fn the_end_is_told_when_the_last_output_has_gone() {
     assert_eq!(notes.take(), ["closed Peer false"]);
 }
 
+/// Who takes the output as segments was not told of the end.
+#[test]
+fn regression_the_end_was_not_told_to_who_takes_segments() {
+    for role in BOTH {
+        let notes = Arc::new(Notes::default());
+        let mut conn = connection(*role, &Config::new());
+        conn.set_observer(notes.clone());
+        let close = to(*role, b"\x88\x02\x03\xE8");
+        receive(&mut conn, START, &close, &mut Vec::new()).unwrap();
+        conn.handle_eof().unwrap();
+        assert_eq!(notes.take(), ["received Close"]);
+        conn.take_transmit(&mut Vec::new());
+        assert_eq!(conn.state(), sockeye::State::Closed);
+        assert_eq!(notes.take(), ["closed Peer false"]);
+        conn.take_transmit(&mut Vec::new());
+        assert!(notes.take().is_empty(), "only once");
+    }
+}
+
 #[test]
 fn what_was_sent_is_counted() {
     let config = with_deflate(sockeye::Deflate::client());

@@ -157,6 +157,8 @@ impl Sender {
     /// [`Connection::take_transmit`](super::Connection::take_transmit).
     pub fn take_transmit(&mut self, out: &mut Vec<Bytes>) {
         self.queue.take(out);
+        // What was queued when the transport ended has gone.
+        self.tell_closed();
     }
 
     /// How many bytes wait for the transport, control frames included.
