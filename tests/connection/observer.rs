@@ -101,6 +101,62 @@ fn failures_and_floods() {
     assert_eq!(notes.take(), ["failed Eof", "closed Peer false"]);
 }
 
+/// The rate of bytes mostly stops a peer inside a frame, and only stops in front of one were told.
+#[test]
+fn regression_a_stop_inside_a_frame_was_not_told() {
+    let limits = Limits::new().with_byte_rate(Some(Rate::new(1000, 1000)));
+    for role in BOTH {
+        let notes = Arc::new(Notes::default());
+        let mut conn = connection(*role, &Config::new().with_limits(limits.clone()));
+        conn.set_observer(notes.clone());
+        let bytes = to(*role, &frame(0x82, [0; 10_000]));
+        let mut stops = 0;
+        for piece in bytes.chunks(2000) {
+            let mut piece = piece.to_vec();
+            let mut input = sockeye::Input::new(&mut piece);
+            for _again in 0..3 {
+                assert_eq!(conn.receive(START, &mut input), Ok(None));
+            }
+            stops = usize::from(!input.is_empty());
+        }
+        assert_eq!(stops, 1);
+        assert_eq!(notes.take(), ["throttled"], "once for each stop");
+        assert_eq!(conn.received().throttled, 1);
+    }
+}
+
+#[test]
+fn limits_that_were_hit_are_counted() {
+    let limits = Limits::new()
+        .with_message_rate(Some(Rate::new(1, 1)))
+        .with_max_queued(1);
+    for role in BOTH {
+        let mut conn = connection(*role, &Config::new().with_limits(limits.clone()));
+        let mut bytes = to(*role, &b"\x81\x00".repeat(3));
+        let mut input = sockeye::Input::new(&mut bytes);
+        let mut now = START;
+        for stops in 0..3 {
+            assert_eq!(conn.received().throttled, stops);
+            assert!(conn.receive(now, &mut input).unwrap().is_some());
+            assert!(conn.receive(now, &mut input).unwrap().is_none());
+            now = conn.poll_timeout().unwrap_or(now);
+            conn.handle_timeout(now).unwrap();
+        }
+        // What was counted stays when the limits change.
+        conn.set_limits(&limits);
+        assert_eq!(conn.received().throttled, 2);
+
+        assert_eq!(conn.sent().refused, 0);
+        conn.send("taken").unwrap();
+        assert_eq!(conn.send("not"), Err(SendError::Full));
+        assert!(conn.try_send("not").is_err());
+        let fragment = conn.send_fragment(Kind::Text, &b"not"[..], false);
+        assert_eq!(fragment, Err(SendError::Full));
+        assert_eq!(conn.ping(&[0; 126]), Err(SendError::ControlTooLong));
+        assert_eq!((conn.sent().refused, conn.sent().messages), (4, 1));
+    }
+}
+
 #[test]
 fn the_end_is_told_when_the_last_output_has_gone() {
     let notes = Arc::new(Notes::default());

@@ -18,6 +18,8 @@ pub(super) struct Budget {
     admitted: bool,
     /// How often the peer was above a rate that is only reported.
     floods: u64,
+    /// How often it was above one that makes it wait.
+    pauses: u64,
 }
 
 /// What a frame counts as.
@@ -40,6 +42,7 @@ impl Budget {
             blocked_until: None,
             admitted: false,
             floods: 0,
+            pauses: 0,
         };
         let rates = [&budget.messages, &budget.bytes, &budget.control];
         let wanted = rates.iter().any(|bucket| bucket.is_some());
@@ -67,7 +70,7 @@ impl Budget {
     }
 
     fn check(&mut self, now: Instant, kind: Kind) -> Result<bool, Error> {
-        self.blocked_until = None;
+        let was_blocked = self.blocked_until.take().is_some();
         let checks = [
             (&mut self.bytes, 0, PolicyError::ByteRate, true),
             (
@@ -93,6 +96,7 @@ impl Budget {
             match bucket.rate.action() {
                 Action::Pause => {
                     self.blocked_until = Some(free_at);
+                    self.pauses += u64::from(!was_blocked);
                     return Ok(false);
                 }
                 Action::Close => return Err(error.into()),
@@ -133,6 +137,10 @@ impl Budget {
 
     pub(super) fn floods(&self) -> u64 {
         self.floods
+    }
+
+    pub(super) fn pauses(&self) -> u64 {
+        self.pauses
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Received {
     /// How often the peer was above a rate that is only reported
     /// ([`Action::Report`](crate::Action::Report)).
     pub floods: u64,
+    /// How often the peer was above a rate and had to wait
+    /// ([`Action::Pause`](crate::Action::Pause)).
+    pub throttled: u64,
 }
 
 impl Received {
@@ -37,11 +40,14 @@ impl Received {
 impl Receiver {
     /// What was received so far.
     pub fn received(&self) -> Received {
-        let floods = self.budget.as_ref().map_or(0, |budget| budget.floods());
+        let budget = self.budget.as_ref();
+        let floods = budget.map_or(0, |budget| budget.floods());
+        let throttled = budget.map_or(0, |budget| budget.pauses());
         Received {
             frames: self.received.frames + self.whole_messages,
             messages: self.received.messages + self.whole_messages,
             floods: self.received.floods + floods,
+            throttled: self.received.throttled + throttled,
             ..self.received
         }
     }

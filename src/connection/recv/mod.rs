@@ -136,10 +136,12 @@ impl Receiver {
         self.max_fragments = limits.max_fragments().unwrap_or(u64::MAX);
         self.max_empty_fragments = limits.max_empty_fragments();
         self.max_held = limits.max_memory().unwrap_or(usize::MAX);
-        let floods = self.received().floods;
+        let Received {
+            floods, throttled, ..
+        } = self.received();
         self.budget = Budget::new(limits);
         self.note_watched();
-        self.received.floods = floods;
+        (self.received.floods, self.received.throttled) = (floods, throttled);
         #[cfg(feature = "deflate")]
         self.set_inflate_limits(limits);
     }
@@ -331,10 +333,12 @@ impl Receiver {
     #[cold]
     fn may_go_on(&mut self, now: Instant, input: &Input<'_>) -> Result<bool, Error> {
         if self.frame != Frame::None {
-            return match &mut self.budget {
-                _ if self.paused && self.frame.is_data() => Ok(false),
-                Some(budget) if !input.is_empty() => budget.admits_more(now),
-                _ => Ok(true),
+            if self.paused && self.frame.is_data() {
+                return Ok(false);
+            }
+            return match input.is_empty() {
+                true => Ok(true),
+                false => self.ask_budget(|budget| budget.admits_more(now)),
             };
         }
         let Some(first) = self.decoder.first_byte(input) else {
@@ -344,12 +348,20 @@ impl Receiver {
         if self.paused && first & 0x08 == 0 {
             return Ok(false);
         }
+        self.ask_budget(|budget| budget.admits(now, first))
+    }
+
+    /// Asks the rates, if there are any, and tells the observer if a pause begins.
+    fn ask_budget(
+        &mut self,
+        admits: impl FnOnce(&mut Budget) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
         let Some(budget) = &mut self.budget else {
             return Ok(true);
         };
-        let was_throttled = budget.blocked_until().is_some();
-        let admitted = budget.admits(now, first)?;
-        if !admitted && !was_throttled {
+        let before = budget.pauses();
+        let admitted = admits(budget)?;
+        if budget.pauses() > before {
             self.observed.tell(|observer| observer.throttled());
         }
         Ok(admitted)

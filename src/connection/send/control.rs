@@ -38,7 +38,7 @@ impl Sender {
         Ok(())
     }
 
-    fn check_control(&self, payload: &[u8]) -> Result<(), SendError> {
+    fn check_control(&mut self, payload: &[u8]) -> Result<(), SendError> {
         self.may_send_control(payload)
             .map_err(|error| self.refuse(error))
     }

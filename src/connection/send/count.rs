@@ -24,6 +24,8 @@ pub struct Sent {
     pub deflated: u64,
     /// What they became.
     pub compressed: u64,
+    /// Messages, fragments, pings and pongs of the application's that were refused.
+    pub refused: u64,
 }
 
 impl Sent {
@@ -77,9 +79,10 @@ impl Sender {
             .tell(|observer| observer.sent(self.kind, len, on_the_wire));
     }
 
-    /// Tells the observer what is refused.
+    /// Counts what is refused, and tells the observer.
     #[cold]
-    pub(super) fn refuse(&self, error: SendError) -> SendError {
+    pub(super) fn refuse(&mut self, error: SendError) -> SendError {
+        self.sent.refused += 1;
         self.observed.tell(|observer| observer.refused(error));
         error
     }

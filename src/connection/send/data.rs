@@ -111,7 +111,7 @@ impl Sender {
     }
 
     #[inline]
-    pub(super) fn check_send(&self, priority: Priority) -> Result<(), SendError> {
+    pub(super) fn check_send(&mut self, priority: Priority) -> Result<(), SendError> {
         self.may_send(priority).map_err(|error| self.refuse(error))
     }
 
@@ -171,7 +171,7 @@ impl Sender {
     }
 
     pub(super) fn check_fragment(
-        &self,
+        &mut self,
         kind: Kind,
         payload: &[u8],
         fin: bool,
