@@ -57,9 +57,13 @@ pub(super) struct Timers {
     messages: u64,
     /// What that was when the deadline for being idle was set.
     idle_mark: u64,
-    probe: Probe,
     /// The payload of the last ping.
     number: u32,
+    /// It waits in the queue, or left at a time that nobody told.
+    queued: bool,
+    /// The oldest ping that was not answered, and when it left. Later ones are not timed: they may
+    /// go out faster than the answers come.
+    timed: Option<(u32, Instant)>,
     /// A ping left, and nothing came since.
     awaits_life: bool,
     /// The application does not read for a while.
@@ -70,16 +74,6 @@ pub(super) struct Timers {
     /// Some of the data that waits was seen waiting then, until so many bytes are transmitted.
     waited_at: Instant,
     waited_mark: u64,
-}
-
-/// The last ping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Probe {
-    /// It was answered, or there is none.
-    None,
-    Queued,
-    /// It left then.
-    Left(Instant),
 }
 
 /// The time from a ping to its pong.
@@ -105,8 +99,9 @@ impl Timers {
             write_mark: 0,
             messages: 0,
             idle_mark: 0,
-            probe: Probe::None,
             number: 0,
+            queued: false,
+            timed: None,
             awaits_life: false,
             paused: false,
             throttled: false,
@@ -182,7 +177,7 @@ impl Timers {
     }
 
     fn starts_probe(&self, progress: Progress) -> bool {
-        self.probe == Probe::Queued && progress.ping_left
+        self.queued && progress.ping_left
     }
 
     fn starts_pong(&self) -> bool {
@@ -204,7 +199,8 @@ impl Timers {
             self.set(Timer::Write, None);
         }
         if self.starts_probe(progress) {
-            self.probe = Probe::Left(now);
+            self.queued = false;
+            self.timed.get_or_insert((self.number, now));
             self.awaits_life = true;
         }
         if self.starts_pong() {
@@ -233,7 +229,7 @@ impl Timers {
 
     /// The payload of the next ping. `None` while the one before waits in the queue.
     pub(super) fn next_ping(&mut self) -> Option<[u8; 4]> {
-        if self.probe == Probe::Queued {
+        if self.queued {
             return None;
         }
         self.number = self.number.wrapping_add(1);
@@ -242,7 +238,7 @@ impl Timers {
 
     /// The ping was queued.
     pub(super) fn note_ping(&mut self) {
-        self.probe = Probe::Queued;
+        self.queued = true;
     }
 
     /// Something came from the peer.
@@ -251,15 +247,23 @@ impl Timers {
         self.set(Timer::Pong, None);
     }
 
-    /// A pong came. What it measured, if it answers the last ping.
+    /// A pong came. What it measured, if it answers the ping that is timed.
     pub(super) fn note_pong(&mut self, now: Instant, payload: &[u8]) -> Option<Rtt> {
-        // 6455-5.5.3-03: a pong may answer no ping. Only the last ping's counts.
-        if payload != self.number.to_be_bytes() {
+        // 6455-5.5.3-03: a pong may answer no ping.
+        let number = u32::from_be_bytes(payload.try_into().ok()?);
+        if number == self.number {
+            // So it left, if nobody told yet.
+            self.queued = false;
+        }
+        let (timed, left) = self.timed?;
+        if number.wrapping_sub(timed) > self.number.wrapping_sub(timed) {
             return None;
         }
-        let Probe::Left(left) = core::mem::replace(&mut self.probe, Probe::None) else {
+        // 6455-5.5.3-02: the answer to a later ping stands for those before.
+        self.timed = None;
+        if number != timed {
             return None;
-        };
+        }
         let last = now - left;
         self.rtt = Some(match self.rtt {
             None => Rtt {
@@ -319,7 +323,7 @@ impl Timers {
     pub(super) fn stop(&mut self) {
         self.table = [None; Timer::ALL.len()];
         (self.ping, self.pong, self.idle, self.write) = (None, None, None, None);
-        (self.awaits_life, self.probe) = (false, Probe::None);
+        (self.awaits_life, self.queued, self.timed) = (false, false, None);
     }
 
     pub(super) fn rtt(&self) -> Option<Rtt> {

@@ -260,6 +260,55 @@ fn a_paused_reader_is_not_killed_by_its_own_keep_alive() {
     assert_eq!(conn.state(), State::Open);
 }
 
+/// Over a line that takes longer than the interval of the pings, each answer came after the next
+/// ping, and only the answer to the last one counted: so nothing was ever measured.
+#[test]
+fn regression_pings_faster_than_the_round_trip_measured_nothing() {
+    let timeouts = keep_alive().with_ping(Some(Duration::from_secs(1)));
+    for role in BOTH {
+        let mut conn = connection(*role, timeouts.clone());
+        let mut on_the_way = std::collections::VecDeque::new();
+        let mut measured = 0;
+        for second in 1..20 {
+            let frame = turn(&mut conn, at(second)).unwrap();
+            on_the_way.push_back(pong(*role, &ping_payload(&frame)));
+            if on_the_way.len() > 3 {
+                let before = conn.rtt();
+                feed(&mut conn, at(second), &on_the_way.pop_front().unwrap());
+                measured += u32::from(conn.rtt() != before);
+            }
+        }
+        let rtt = conn.rtt().unwrap();
+        let three = Duration::from_secs(3);
+        assert_eq!((rtt.last, rtt.min), (three, three));
+        assert!(measured > 0);
+    }
+}
+
+/// A peer may answer the latest ping in place of those before (RFC 6455 section 5.5.3). That
+/// measures nothing, since nobody knows for which it waited, but the next one does again.
+#[test]
+fn an_answer_to_a_later_ping_makes_room_for_the_next() {
+    for role in BOTH {
+        let mut conn = connection(*role, Timeouts::new());
+        let mut payloads = Vec::new();
+        for second in 1..4 {
+            conn.probe().unwrap();
+            let frame = turn(&mut conn, at(second)).unwrap();
+            payloads.push(ping_payload(&frame));
+        }
+        feed(&mut conn, at(5), &pong(*role, b"\0\0\0\x04"));
+        feed(&mut conn, at(5), &pong(*role, &payloads[1]));
+        feed(&mut conn, at(5), &pong(*role, &payloads[0]));
+        feed(&mut conn, at(6), &pong(*role, &payloads[2]));
+        assert_eq!(conn.rtt(), None);
+        conn.probe().unwrap();
+        let frame = turn(&mut conn, at(7)).unwrap();
+        feed(&mut conn, at(9), &pong(*role, &ping_payload(&frame)));
+        assert_eq!(conn.rtt().unwrap().last, Duration::from_secs(2));
+    }
+}
+
 #[test]
 fn a_probe_measures_without_a_keep_alive() {
     for role in BOTH {
