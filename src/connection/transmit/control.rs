@@ -11,9 +11,13 @@ const MAX_FRAME: usize = 2 + 4 + 125;
 /// Waiting bytes beyond which frames of the application's are refused: sixteen of the largest.
 pub(in crate::connection) const MAX_CONTROL_QUEUED: usize = 16 * MAX_FRAME;
 
-/// Waiting bytes beyond which pongs are coalesced: two of the largest frames. One pong would do for
-/// RFC 6455, but a peer that sends ten short pings at once expects ten pongs (Autobahn 2.10).
-pub(super) const MAX_PONGS_QUEUED: usize = 2 * MAX_FRAME;
+/// What a flood of pings may make wait.
+pub(super) const MAX_PONGS_QUEUED: usize = 299;
+
+/// Waiting bytes beyond which pongs are coalesced: with the largest frame on top, it is the most
+/// that may wait. One pong would do for RFC 6455, but a peer that sends ten short pings at once
+/// expects ten pongs (Autobahn 2.10).
+const COALESCE_FROM: usize = MAX_PONGS_QUEUED - MAX_FRAME;
 
 /// Encoded pings and pongs, oldest first.
 #[derive(Debug, Default)]
@@ -69,10 +73,11 @@ impl Control {
     ///
     /// While few wait, every ping gets its own. Beyond that an answer replaces the one before it
     /// (6455-5.5.3-02), so the answer to the latest ping always goes out, and a flood costs no
-    /// more than [`MAX_PONGS_QUEUED`].
+    /// more than [`MAX_PONGS_QUEUED`]: what is in front of the latest was at most
+    /// [`COALESCE_FROM`] when that was added, and only shrinks.
     pub(in crate::connection) fn push_pong(&mut self, frame: &[u8]) {
         if let Some(start) = self.pong {
-            if self.waiting.len() + frame.len() > MAX_PONGS_QUEUED {
+            if self.waiting.len() > COALESCE_FROM {
                 // An unsent pong is whole; frames of the application's may follow it.
                 let len = self.waiting.get(start..).map_or(0, frame_len);
                 self.waiting.drain(start..start + len);
