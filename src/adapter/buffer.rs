@@ -1,6 +1,7 @@
 //! Read buffers, which belong to the thread and not to the connection.
 
 use core::cell::RefCell;
+use core::fmt;
 use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
@@ -37,7 +38,7 @@ fn put_spare(bytes: Box<[u8]>) {
 }
 
 /// Bytes that were read and not consumed yet. It holds memory only while there are some.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct ReadBuffer {
     bytes: Option<Box<[u8]>>,
     /// What is unread lies from `start` to `end`. INVARIANT: `start <= end <=` the length of
@@ -110,5 +111,39 @@ impl Drop for ReadBuffer {
     fn drop(&mut self) {
         self.start = self.end;
         self.release();
+    }
+}
+
+impl fmt::Debug for ReadBuffer {
+    /// Not the bytes: they are the peer's, or what was read before for another connection of the
+    /// thread.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadBuffer")
+            .field("unread", &(self.end - self.start))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+
+    use super::*;
+
+    /// The buffers of a thread go from one connection to the next, with what was read before still
+    /// in them, and `Debug` showed all of it.
+    #[test]
+    fn regression_debug_showed_what_another_connection_had_read() {
+        let mut first = ReadBuffer::default();
+        first.fill(|bytes| {
+            bytes[..6].copy_from_slice(b"secret");
+            (6, ())
+        });
+        assert_eq!(format!("{first:?}"), "ReadBuffer { unread: 6 }");
+        first.consume(|input| input.take_all().len());
+        first.release();
+        let mut second = ReadBuffer::default();
+        second.fill(|_| (1, ()));
+        assert_eq!(format!("{second:?}"), "ReadBuffer { unread: 1 }");
     }
 }

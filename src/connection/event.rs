@@ -4,6 +4,9 @@ use crate::close::CloseFrame;
 use crate::message::{Kind, Message, Payload, Text};
 
 /// Something that arrived. Borrows the caller's read buffer, never the connection.
+///
+/// Its `Debug` is for tests: it shows the beginning of payloads, and the reason of a Close frame. In
+/// a log, write lengths. (That of connections, halves and sockets shows lengths only.)
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'b> {

@@ -1,5 +1,7 @@
 //! The closing handshake: who closed, how, and what is left to do (RFC 6455 section 7).
 
+use core::fmt;
+
 use crate::close::{CloseCode, CloseFrame};
 use crate::error::{Error, Timeout};
 use crate::time::Instant;
@@ -83,7 +85,7 @@ impl Closed {
 }
 
 /// The facts about the closing handshake so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Closing {
     pub(super) initiator: Option<Initiator>,
     pub(super) sent: Option<CloseCode>,
@@ -154,5 +156,22 @@ impl Closing {
             },
             since: self.since,
         }
+    }
+}
+
+impl fmt::Debug for Closing {
+    /// Of the peer's Close frame only the code.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let received = self.received.as_ref().map(CloseFrame::code);
+        f.debug_struct("Closing")
+            .field("state", &self.state())
+            .field("initiator", &self.initiator)
+            .field("sent", &self.sent)
+            .field("received", &received)
+            .field("error", &self.error)
+            .field("expired", &self.expired)
+            .field("deadline", &self.deadline)
+            .field("eof", &self.eof)
+            .finish_non_exhaustive()
     }
 }

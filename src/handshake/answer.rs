@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::fmt;
 
 use super::accept::accept_key;
 use super::compose::{Headers, write_line};
@@ -96,7 +97,7 @@ impl Acceptance {
 /// let moved = Refusal::new(307).with_header("Location", "wss://example.com/chat");
 /// let busy = Refusal::new(503).with_body("come back later\n");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {
     status: u16,
     headers: Headers,
@@ -235,5 +236,16 @@ fn reason(status: u16) -> &'static str {
         505 => "HTTP Version Not Supported",
         511 => "Network Authentication Required",
         _ => "",
+    }
+}
+
+impl fmt::Debug for Refusal {
+    /// Not the body: debug output ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("status", &self.status)
+            .field("headers", &self.headers)
+            .field("body", &self.body.len())
+            .finish()
     }
 }

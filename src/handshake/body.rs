@@ -4,6 +4,7 @@
 //! of a next one: whatever is out of order just cuts the body off.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::http::Response;
 use crate::input::Input;
@@ -36,7 +37,6 @@ enum Chunk {
 }
 
 /// A body that is still arriving.
-#[derive(Debug)]
 pub(super) struct BodyReader {
     framing: Framing,
     /// INVARIANT: at most `max` long.
@@ -177,4 +177,16 @@ fn parse_length(bytes: &[u8]) -> Option<u64> {
 
 fn at_most(left: u64, len: usize) -> usize {
     usize::try_from(left).map_or(len, |left| left.min(len))
+}
+
+impl fmt::Debug for BodyReader {
+    /// Not the bytes: debug output ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyReader")
+            .field("framing", &self.framing)
+            .field("len", &self.bytes.len())
+            .field("max", &self.max)
+            .field("is_cut", &self.is_cut)
+            .finish()
+    }
 }

@@ -135,7 +135,7 @@ pub(crate) fn debug_fields<'a>(
 /// It comes with a successful handshake, for its headers, and inside
 /// [`HandshakeError::Refused`](crate::HandshakeError::Refused), then with as much of the body as
 /// arrived and fits. Clones share their memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     status: u16,
     reason: Span,
@@ -208,5 +208,18 @@ impl Response {
         // 6455-4.4-02, 6455-11.3.5-01: several lines are one list.
         token::members(self.fields.all("Sec-WebSocket-Version"))
             .filter_map(|version| core::str::from_utf8(version).ok()?.parse().ok())
+    }
+}
+
+impl fmt::Debug for Response {
+    /// Not the body, nor the secrets among the headers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("reason", &self.reason())
+            .field("headers", &self.fields)
+            .field("body", &self.body.len())
+            .field("is_complete", &self.is_complete)
+            .finish()
     }
 }

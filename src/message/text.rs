@@ -141,7 +141,7 @@ impl fmt::Display for Text<'_> {
 
 /// Text while it arrives: every byte that is put in was validated, up to a code point that may
 /// still be open at its end.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct TextBuffer {
     // INVARIANT: exactly the bytes that `validator` accepted since it was new.
     bytes: Vec<u8>,

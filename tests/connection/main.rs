@@ -26,6 +26,7 @@ mod pause;
 mod priorities;
 mod reference;
 mod rfc_examples;
+mod secrets;
 mod text;
 mod timers;
 mod wire;

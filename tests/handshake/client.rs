@@ -267,6 +267,30 @@ fn r_04_endless_bodies() {
     }
 }
 
+/// The debug output of an error had the whole body of the answer: pages of it, with whatever is on
+/// them.
+#[test]
+fn regression_debug_showed_the_body_of_a_refusal() {
+    let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 6\r\n\r\nsecret";
+    let config = Config::new();
+    let mut handshake = ClientHandshake::new(&config, &wanted(), NONCE, START).unwrap();
+    let mut part = answer.as_bytes()[..answer.len() - 1].to_vec();
+    handshake
+        .receive(START, &mut Input::new(&mut part))
+        .unwrap();
+    let error = open(answer).unwrap_err();
+    let refusal = sockeye::handshake::Refusal::new(403).with_body("secret");
+    for shown in [
+        format!("{handshake:?}"),
+        format!("{error:?}"),
+        format!("{refusal:?}"),
+    ] {
+        assert!(!shown.contains("secre"), "{shown}");
+        assert!(!shown.contains("115, 101, 99"), "{shown}");
+    }
+    assert_eq!(error.response().unwrap().body(), "secret");
+}
+
 #[test]
 fn informational_responses() {
     let one = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 use bytes::BytesMut;
@@ -36,7 +37,6 @@ pub(super) struct Inflation {
     active: Option<Box<Active>>,
 }
 
-#[derive(Debug)]
 struct Active {
     inflater: Inflater,
     /// Bytes that the message became so far.
@@ -338,5 +338,16 @@ impl Active {
         self.inflated = 0;
         self.pending = Vec::new();
         self.inflater.finish().map_err(|_| Error::InvalidDeflate)
+    }
+}
+
+impl fmt::Debug for Active {
+    /// Not the bytes that wait, from which a message can be had.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Active")
+            .field("inflater", &self.inflater)
+            .field("inflated", &self.inflated)
+            .field("pending", &self.pending.len())
+            .finish_non_exhaustive()
     }
 }

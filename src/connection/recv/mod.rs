@@ -8,6 +8,7 @@ mod message;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use core::fmt;
 
 use budget::Budget;
 use bytes::BytesMut;
@@ -34,7 +35,6 @@ use crate::time::Instant;
 ///
 /// Between calls it holds at most a partial header (14 bytes), a partial control payload (125
 /// bytes) and the message being assembled.
-#[derive(Debug)]
 pub struct Receiver {
     decoder: Decoder,
     frame: Frame,
@@ -418,6 +418,22 @@ impl Receiver {
             Control::Ping => Event::Ping(payload),
             Control::Pong => Event::Pong(payload),
         }))
+    }
+}
+
+impl fmt::Debug for Receiver {
+    /// Not the bytes that it holds: debug output ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver")
+            .field("frame", &self.frame)
+            .field("remaining", &self.decoder.remaining())
+            .field("message", &self.message)
+            .field("control", &self.control.len())
+            .field("paused", &self.paused)
+            .field("budget", &self.budget)
+            .field("received", &self.received())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

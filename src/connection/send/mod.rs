@@ -206,6 +206,7 @@ impl fmt::Debug for Sender {
             .field("queued", &self.queue.len())
             .field("outgoing", &self.outgoing)
             .field("closing", &self.closing)
+            .field("sent", &self.sent())
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! Messages that are prepared once and sent to many.
 
 use alloc::vec::Vec;
+use core::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -28,12 +29,11 @@ use crate::message::{Kind, Message, Payload};
 /// }
 /// # Ok::<(), sockeye::SendError>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prepared {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     kind: Kind,
     plaintext: Bytes,
@@ -41,7 +41,6 @@ struct Inner {
 }
 
 /// The message as one kind of compressor makes it. `None`: no smaller than it was.
-#[derive(Clone, Debug)]
 struct Variant {
     shape: Shape,
     payload: Option<Bytes>,
@@ -95,6 +94,16 @@ impl Prepared {
     fn variants(&self) -> std::sync::MutexGuard<'_, Vec<Variant>> {
         let variants = self.inner.compressed.lock();
         variants.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Prepared {
+    /// Not the payload: debug output ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("kind", &self.kind())
+            .field("len", &self.payload().len())
+            .finish_non_exhaustive()
     }
 }
 

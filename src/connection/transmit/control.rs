@@ -20,7 +20,7 @@ pub(super) const MAX_PONGS_QUEUED: usize = 299;
 const COALESCE_FROM: usize = MAX_PONGS_QUEUED - MAX_FRAME;
 
 /// Encoded pings and pongs, oldest first.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::connection) struct Control {
     /// Less what was sent.
     waiting: Vec<u8>,

@@ -1,6 +1,7 @@
 //! The output queue: what goes to the transport, and in which order.
 
 mod control;
+mod debug;
 mod lane;
 mod others;
 mod schedule;
@@ -26,7 +27,7 @@ pub use schedule::Priority;
 /// frames overtake it at the next frame boundary, because RFC 6455 section 5.5 wants them answered
 /// soon. The Close frame comes behind the data that was accepted before it. Nothing ever comes
 /// between the bytes of one frame, and nothing but control frames between those of one message.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Queue {
     /// Messages of [`Priority::Normal`], which is all that most connections ever have.
     normal: Lane,

@@ -4,7 +4,7 @@ use super::lane::Lane;
 use super::schedule::{ByClass, Priority, Schedule};
 
 /// The lanes of all classes but [`Priority::Normal`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Others {
     urgent: Lane,
     high: Lane,
