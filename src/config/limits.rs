@@ -61,6 +61,10 @@ impl Limits {
     /// Default: none, because `max_message_size` bounds what a message may become, exactly, and
     /// honest messages that repeat themselves reach the format's own limit of 1032. A message
     /// above it fails the connection with close code 1009.
+    ///
+    /// It is watched while the message comes. Its compressed form counts in steps of 4 KiB, all of
+    /// one with its first byte, because a message may begin with what compresses best: so it may be
+    /// ahead of what came by 4 KiB times the ratio.
     #[must_use]
     pub fn with_max_inflate_ratio(mut self, ratio: Option<u32>) -> Self {
         self.max_inflate_ratio = ratio;

@@ -515,7 +515,7 @@ fn the_ratio_can_be_limited() {
     }
 }
 
-/// The ratio is that of the frames, so it does not matter how they are cut into reads: here the
+/// How a message is cut into reads does not matter: here the
 /// front of a message is compressed far more than all of it.
 #[test]
 fn the_ratio_does_not_depend_on_reads() {

@@ -62,6 +62,54 @@ fn regression_a_ratio_that_depends_on_reads() {
     }
 }
 
+/// The ratio counted what the header of a frame declared, so who declared much could send a bomb that
+/// was above it by any factor. (The frame does not have to end: the message is refused before.)
+#[test]
+fn regression_a_ratio_that_goes_by_what_is_declared() {
+    let mut bomb = compress(&vec![0; 4 << 20]);
+    bomb.truncate(4000);
+    let limits = Limits::new().with_max_inflate_ratio(Some(20));
+    let config = with_deflate(Deflate::server()).with_limits(limits);
+    for role in BOTH {
+        let mut frames = frame(0xC2, vec![0; 1 << 20]);
+        frames.truncate(frames.len() - (1 << 20));
+        frames.extend(&bomb);
+        let outcome = feed_with(*role, &config, &to(*role, &frames));
+        assert_eq!(outcome.error, Some(CapacityError::RatioTooHigh.into()));
+    }
+}
+
+/// However the message is cut into frames and reads, with parts that compress well anywhere in it.
+#[test]
+fn the_ratio_is_the_same_for_all_cuts() {
+    for (front, middle, end) in [
+        (0, 3000, 400_000),
+        (1000, 5000, 90_000),
+        (9000, 3200, 81_000),
+    ] {
+        for ratio in [1, 10, 20, 25, 40] {
+            let noise = |len: u32| -> Vec<u8> {
+                (0..len)
+                    .map(|n| (n.wrapping_mul(0x9E37_79B9) >> 24) as u8)
+                    .collect()
+            };
+            let mut message = compress(&vec![1; front]);
+            message.extend(stored(&noise(middle)));
+            message.extend(compress(&vec![2; end]));
+            message.push(0);
+            let limits = Limits::new().with_max_inflate_ratio(Some(ratio));
+            let config = with_deflate(Deflate::server()).with_limits(limits);
+            for role in BOTH {
+                let whole = to(*role, &frame(0xC2, &message));
+                feed_with(*role, &config, &whole);
+                let (first, second) = message.split_at(message.len() / 3);
+                let cut = [frame(0x42, first), frame(0x80, second)].concat();
+                feed_with(*role, &config, &to(*role, &cut));
+            }
+        }
+    }
+}
+
 /// A compressed message, less the end of its last block.
 fn compress(message: &[u8]) -> Vec<u8> {
     let mut conn = connection(Role::Server, &with_deflate(Deflate::client()));

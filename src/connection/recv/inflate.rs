@@ -26,6 +26,12 @@ const TAKE: usize = 2048;
 /// Below this size a message may be compressed as much as it likes.
 const RATIO_FROM: u64 = 64 * 1024;
 
+/// Compressed bytes count for the ratio in steps: all of one as soon as its first byte is inflated,
+/// but never more than were declared. The outcome must not depend on how bytes are cut into reads,
+/// and a message may begin with what compresses far more than the rest of it. So it may be ahead of
+/// what came by this many bytes times the ratio.
+const RATIO_STEP: u64 = 4096;
+
 /// What was agreed on for received messages, and the inflater once the first one came.
 #[derive(Debug)]
 pub(super) struct Inflation {
@@ -45,21 +51,41 @@ struct Active {
     pending: Vec<u8>,
     /// There is more to be had without further input.
     more: bool,
+    /// The last output was as much as there was room for, so some may be left inside the codec.
+    full: bool,
 }
 
 /// How much a message may become.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     size: u64,
-    by_ratio: Option<u64>,
+    ratio: Option<u32>,
+    /// Compressed bytes that the headers declared so far.
+    declared: u64,
 }
 
 impl Bounds {
-    /// The bound that is reached first, and what it means.
-    fn tighter(self) -> (u64, CapacityError) {
-        match self.by_ratio {
+    /// The bound that is reached first, and what it means, for what comes of the compressed bytes
+    /// up to `end`.
+    fn tighter(self, end: u64) -> (u64, CapacityError) {
+        let by_ratio = self.ratio.map(|ratio| {
+            let compressed = end.min(self.declared);
+            compressed.saturating_mul(ratio.into()).max(RATIO_FROM)
+        });
+        match by_ratio {
             Some(allowed) if allowed < self.size => (allowed, CapacityError::RatioTooHigh),
             _ => (self.size, CapacityError::MessageTooLarge),
+        }
+    }
+
+    /// Where the step ends that the next compressed byte is in, or the last one if that has more to
+    /// give.
+    fn step_end(self, consumed: u64, full: bool) -> u64 {
+        let whole = consumed - consumed % RATIO_STEP;
+        match self.ratio {
+            None => u64::MAX,
+            Some(_) if full && consumed > 0 && whole == consumed => consumed,
+            Some(_) => whole.saturating_add(RATIO_STEP),
         }
     }
 }
@@ -146,11 +172,8 @@ impl Receiver {
         };
         let bounds = Bounds {
             size: self.max_message_size,
-            // By what the headers declared: how the bytes are cut into reads must not matter.
-            by_ratio: inflation.max_ratio.map(|ratio| {
-                let allowed = message.size.saturating_mul(u64::from(ratio));
-                allowed.max(RATIO_FROM)
-            }),
+            ratio: inflation.max_ratio,
+            declared: message.size,
         };
         let active = inflation.activate();
         if matches!(message.parts, Parts::None) {
@@ -204,11 +227,8 @@ impl Receiver {
         };
         let bounds = Bounds {
             size: self.max_message_size,
-            // By what the headers declared: how the bytes are cut into reads must not matter.
-            by_ratio: inflation.max_ratio.map(|ratio| {
-                let allowed = message.size.saturating_mul(u64::from(ratio));
-                allowed.max(RATIO_FROM)
-            }),
+            ratio: inflation.max_ratio,
+            declared: message.size,
         };
         let active = inflation.activate();
         loop {
@@ -286,6 +306,7 @@ impl Inflation {
                 inflated: 0,
                 pending: Vec::new(),
                 more: false,
+                full: false,
             })
         })
     }
@@ -303,15 +324,23 @@ impl Active {
         scratch: &'s mut [u8],
         bounds: Bounds,
     ) -> (&'s [u8], Result<(), Error>) {
-        let (allowed, error) = bounds.tighter();
+        let consumed = self.inflater.consumed();
+        let end = bounds.step_end(consumed, self.full);
+        let (allowed, error) = bounds.tighter(end);
         // One byte more than allowed is enough to know.
         let left = allowed.saturating_sub(self.inflated).saturating_add(1);
         let room = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(scratch.len());
         let room = scratch.get_mut(..room).unwrap_or_default();
-        let (mut count, inflated) = self.inflater.inflate(input, room);
-        self.more = inflated.is_ok() && (!input.is_empty() || count == room.len());
+        let step = usize::try_from(end - consumed).unwrap_or(usize::MAX);
+        let (mut part, rest) = input.split_at(step.min(input.len()));
+        let (mut count, inflated) = self.inflater.inflate(&mut part, room);
+        *input = input
+            .get(input.len() - part.len() - rest.len()..)
+            .unwrap_or_default();
+        self.full = count == room.len();
+        self.more = inflated.is_ok() && (!input.is_empty() || self.full);
         self.inflated += count as u64;
         let result = if self.inflated > allowed {
             count = count.saturating_sub(1);
@@ -335,7 +364,7 @@ impl Active {
 
     /// Ends a message.
     fn finish(&mut self) -> Result<(), Error> {
-        self.inflated = 0;
+        (self.inflated, self.full) = (0, false);
         self.pending = Vec::new();
         self.inflater.finish().map_err(|_| Error::InvalidDeflate)
     }

@@ -150,6 +150,11 @@ impl Inflater {
         Ok(())
     }
 
+    /// Compressed bytes of the current message that were consumed.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.release
