@@ -476,6 +476,33 @@ fn flood(conn: &mut Connection, frame: &[u8]) -> (usize, Use) {
     })
 }
 
+/// A buffer doubles while it grows, and only what was in it was counted: up to half of the memory
+/// was not, and the limit for all that is held could be passed by as much.
+#[test]
+fn regression_buffers_were_counted_by_what_is_in_them() {
+    const LIMIT: usize = 10_000;
+    let config = Config::new().with_limits(Limits::new().with_max_memory(Some(LIMIT)));
+    for first in [0x01, 0x02] {
+        for size in [1, 7, 100] {
+            for (mut conn, masked) in both(&config) {
+                let mut bytes = frame(first, LIMIT, masked);
+                for piece in bytes.chunks_mut(size) {
+                    let ((), used) = measure(|| {
+                        assert_eq!(receive(&mut conn, piece), Ok(0));
+                    });
+                    assert!(used.peak <= 2 * LIMIT as isize);
+                    let (held, used) = (conn.held() as isize, used.left);
+                    assert!(used <= held && held <= LIMIT as isize, "{used} {held}");
+                }
+                let held = conn.held();
+                let ((), used) = measure(|| drop(conn));
+                let freed = usize::try_from(-used.left).unwrap();
+                assert!((held..=held + 200).contains(&freed), "{freed} {held}");
+            }
+        }
+    }
+}
+
 #[test]
 fn p_01_a_million_pings_cost_a_few_pongs() {
     for len in [0, 5, 125] {

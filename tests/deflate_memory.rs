@@ -553,4 +553,9 @@ fn codec(bits: u8, mem_level: u8) {
     });
     println!("{bits} bits, mem_level {mem_level}: deflater {deflate}, inflater {inflate}");
     assert!(inflate <= 48 << 10);
+    // What is counted is what is taken, but for less than a KiB.
+    let bytes = far.held() - far.queued();
+    assert!((deflate - bytes as isize).abs() < 1024, "{deflate} {bytes}");
+    let bytes = near.held();
+    assert!((inflate - bytes as isize).abs() < 1024, "{inflate} {bytes}");
 }

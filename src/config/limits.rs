@@ -141,13 +141,26 @@ impl Limits {
         self
     }
 
-    /// The most bytes that a connection may hold in all: of the message being assembled, and of
-    /// output that waits.
+    /// The most bytes that a connection may hold in all: the buffer of the message being assembled,
+    /// output that waits, and with compression the codecs and windows that are kept or in use, as in
+    /// [`Connection::held`](crate::Connection::held).
     ///
-    /// Default: what the other limits add up to. A message for which there is no room left fails
+    /// Default: what the other limits add up to, and so it is from 4 GiB on. A message for which there is no room left fails
     /// the connection with close code 1009, and sending is refused as
-    /// [`SendError::Full`](crate::SendError::Full). Each half of a connection that is split keeps to
-    /// it for itself.
+    /// [`SendError::Full`](crate::SendError::Full). The message that reaches the limit is still
+    /// sent, and one is always taken while nothing waits.
+    ///
+    /// A compressed message needs room for the inflater, which is 47 KiB and the window of the
+    /// peer's; `docs/COMPRESSION.md` says what the compressor takes. A limit below that refuses every
+    /// compressed message.
+    ///
+    /// Not counted: the connection itself (less than 2 KiB with everything in use), the few hundred
+    /// bytes of a header and a control frame, the message before while a buffer grows (up to as much
+    /// again, for the time of a copy), memory that the queue has reserved (less than what waits),
+    /// and what belongs to a thread, such as read buffers. Halves that are
+    /// [split](crate::Connection::into_split) have to be told what the other one holds
+    /// ([`Receiver::set_held_elsewhere`](crate::Receiver::set_held_elsewhere),
+    /// [`Sender::set_held_elsewhere`](crate::Sender::set_held_elsewhere)); the adapters do that.
     #[must_use]
     pub fn with_max_memory(mut self, bytes: Option<usize>) -> Self {
         self.max_memory = bytes;

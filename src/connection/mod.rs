@@ -115,8 +115,6 @@ pub struct Connection {
     receiver: Receiver,
     sender: Sender,
     negotiated: Negotiated,
-    /// What both halves may hold together.
-    max_memory: Option<usize>,
     /// One half has to know something of the other: there are deadlines, rates or such a limit.
     special: bool,
 }
@@ -130,7 +128,6 @@ impl Connection {
             receiver: Receiver::new(config, Rules::server()),
             sender: Sender::new(config, None, now),
             negotiated,
-            max_memory: config.limits().max_memory(),
             special: false,
         };
         conn.note_special();
@@ -151,7 +148,6 @@ impl Connection {
             receiver: Receiver::new(config, Rules::client()),
             sender: Sender::new(config, Some(Box::new(keys)), now),
             negotiated,
-            max_memory: config.limits().max_memory(),
             special: false,
         };
         conn.note_special();
@@ -160,7 +156,7 @@ impl Connection {
 
     fn note_special(&mut self) {
         let watches = self.sender.has_timers() || self.receiver.needs_time();
-        self.special = watches || self.max_memory.is_some();
+        self.special = watches || self.receiver.has_max_memory();
     }
 
     #[cfg(feature = "deflate")]
@@ -238,10 +234,7 @@ impl Connection {
         if !input.is_empty() {
             self.sender.note_life();
         }
-        if let Some(max) = self.max_memory {
-            let left = max.saturating_sub(self.sender.queued());
-            self.receiver.set_max_held(left);
-        }
+        self.receiver.set_held_elsewhere(self.sender.held());
         let result = self.receiver.receive(now, input);
         match &result {
             Ok(Some(event)) => self.sender.respond(now, event),
@@ -318,7 +311,6 @@ impl Connection {
     /// conn.set_limits(&Limits::new());
     /// ```
     pub fn set_limits(&mut self, limits: &Limits) {
-        self.max_memory = limits.max_memory();
         self.receiver.set_limits(limits);
         self.sender.set_limits(limits);
         self.sender.set_throttled(self.receiver.is_throttled());
@@ -341,9 +333,12 @@ impl Connection {
         self.sender.sent()
     }
 
-    /// Bytes that the connection holds: of the message being assembled, and of output that waits.
+    /// Bytes that the connection holds: the buffer of the message being assembled, output that
+    /// waits, and with compression the codecs and windows that are kept or in use.
+    ///
+    /// What is not counted is in [`Limits::with_max_memory`].
     pub fn held(&self) -> usize {
-        self.receiver.held() + self.sender.queued()
+        self.receiver.held() + self.sender.held()
     }
 
     /// Takes no messages for a while: [`receive`](Self::receive) answers pings and stops in front

@@ -31,6 +31,14 @@ impl Assembler {
         }
     }
 
+    /// Bytes that the buffer has memory for.
+    pub(crate) fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text) => text.capacity(),
+            Self::Binary(bytes) => bytes.capacity(),
+        }
+    }
+
     /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
     /// declared length, and to no more than `limit`, which the caller has seen that they keep to.
     pub(crate) fn push(

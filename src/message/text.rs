@@ -153,6 +153,10 @@ impl TextBuffer {
         self.bytes.len()
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Unmasks and appends a piece.
     pub(super) fn push(
         &mut self,

@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use sockeye::{
     Action, CapacityError, CloseCode, Config, Connection, Error, Event, Input, Instant, Limits,
-    PolicyError, Rate, SendError, State, Timeout, Timeouts,
+    Memory, PolicyError, Rate, SendError, State, Timeout, Timeouts,
 };
 
 use crate::wire::*;
@@ -263,6 +263,68 @@ fn both_directions_share_what_may_be_held() {
             1
         );
         assert_eq!(conn.held(), 0);
+    }
+}
+
+/// What others hold need not become less, so one message is always taken: whoever waited for room
+/// would wait for ever.
+#[test]
+fn a_message_goes_while_nothing_waits() {
+    for role in BOTH {
+        let limits = Limits::new().with_max_memory(Some(600));
+        let mut conn = connection(*role, &with(limits));
+        take(&mut conn, START, &to(*role, &frame(0x02, [7; 600])));
+        assert_eq!(conn.held(), 600);
+        for _ in 0..3 {
+            assert!(conn.has_room());
+            conn.send("one").unwrap();
+            assert_eq!(conn.send("two"), Err(SendError::Full));
+            drain(&mut conn);
+            assert!(conn.poll_drained());
+        }
+    }
+}
+
+/// With compression the codecs are most of what a connection holds, and the limit did not count
+/// them. In whatever pieces, a message has the room that they leave.
+#[test]
+fn regression_codecs_were_not_counted() {
+    let inflater = 47 * 1024;
+    for memory in [Memory::Retained, Memory::Window] {
+        let deflate = sockeye::Deflate::client()
+            .with_send_memory(memory)
+            .with_receive_memory(memory);
+        let bits = deflate.receive_window_bits();
+        let message = "many words, ".repeat(1000);
+        let mut peer = connection(Role::Server, &with_deflate(deflate.clone()));
+        peer.send(&*message).unwrap();
+        let compressed = drain(&mut peer);
+        let needed = inflater + (1 << bits) + message.len();
+        for (limit, fits) in [(needed, true), (needed - 1, false), (1000, false)] {
+            let limits = Limits::new().with_max_memory(Some(limit));
+            let config = with_deflate(deflate.clone()).with_limits(limits);
+            for size in [1, 2, 100, usize::MAX] {
+                let mut conn = connection(Role::Client, &config);
+                let outcome = feed_in(&mut conn, &compressed, || size);
+                let error = (!fits).then_some(CapacityError::OutOfMemory.into());
+                assert_eq!(outcome.error, error, "{limit} of {needed}, in {size}");
+            }
+        }
+        let mut conn = connection(Role::Client, &with_deflate(deflate));
+        let events = &mut Vec::new();
+        receive(&mut conn, START, &compressed, events).unwrap();
+        let window = (1 << bits).min(message.len());
+        let codec = if memory == Memory::Retained {
+            inflater
+        } else {
+            0
+        };
+        assert_eq!(conn.held(), codec + window);
+        conn.send(&*message).unwrap();
+        drain(&mut conn);
+        assert!(conn.held() >= 2 * codec + window);
+        conn.shrink();
+        assert!(conn.held() <= 2 * (1 << bits));
     }
 }
 

@@ -515,8 +515,7 @@ fn the_ratio_can_be_limited() {
     }
 }
 
-/// How a message is cut into reads does not matter: here the
-/// front of a message is compressed far more than all of it.
+/// A message may begin with what is compressed far more than all of it.
 #[test]
 fn the_ratio_does_not_depend_on_reads() {
     let plain = [vec![0; 150_000], noise(4000)].concat();

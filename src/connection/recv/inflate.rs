@@ -9,10 +9,10 @@ use bytes::BytesMut;
 
 use super::Receiver;
 use super::message::{Incoming, Parts};
-use crate::config::{Config, DeflateParams, Delivery, Limits, Memory};
+use crate::config::{Config, DeflateParams, Delivery, Limits, MAX_WINDOW_BITS, Memory};
 use crate::connection::event::{Event, Fragment};
 use crate::error::{CapacityError, Error};
-use crate::extension::deflate::{Inflater, with_scratch};
+use crate::extension::deflate::{INFLATE_SIZE, Inflater, with_scratch};
 use crate::frame::Rules;
 use crate::input::Input;
 use crate::message::{Assembler, Kind};
@@ -150,6 +150,20 @@ impl Receiver {
         active.inflater.poll_timeout()
     }
 
+    /// Bytes that are held now, besides messages.
+    pub(super) fn held_to_inflate(&self) -> usize {
+        let active = self.inflation.as_ref().and_then(|it| it.active.as_ref());
+        active.map_or(0, |active| {
+            active.inflater.held() + active.pending.capacity()
+        })
+    }
+
+    /// The most that is held in the middle of a compressed message, besides it.
+    pub(super) fn most_to_inflate(&self) -> usize {
+        let window = |inflation: &Inflation| 1 << inflation.window_bits.min(MAX_WINDOW_BITS);
+        INFLATE_SIZE + self.inflation.as_ref().map_or(0, window)
+    }
+
     /// Takes and inflates what there is of a data frame's payload.
     pub(super) fn inflate<'b>(
         &mut self,
@@ -167,6 +181,7 @@ impl Receiver {
         fin: bool,
         input: &mut Input<'_>,
     ) -> Result<Option<Event<'b>>, Error> {
+        let room = self.room(true);
         let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
             return Ok(None);
         };
@@ -188,13 +203,13 @@ impl Receiver {
         with_scratch(|scratch| {
             loop {
                 let (plaintext, result) = active.inflate(&mut rest, scratch, bounds);
-                if assembler.len() + plaintext.len() > self.max_held {
+                if assembler.len() + plaintext.len() > room {
                     return Err(CapacityError::OutOfMemory.into());
                 }
                 self.received.inflated += plaintext.len() as u64;
                 // 7692-6.1-05: UTF-8 is asked of what was inflated.
                 assembler
-                    .push(plaintext, None, bounds.size)
+                    .push(plaintext, None, bounds.size.min(room as u64))
                     .map_err(|_| Error::InvalidUtf8)?;
                 result?;
                 if !active.more {

@@ -35,15 +35,6 @@ pub(super) enum Parts {
 }
 
 impl Receiver {
-    /// Bytes of a message that is not complete.
-    pub fn held(&self) -> usize {
-        let parts = self.message.as_ref().map(|message| &message.parts);
-        match parts {
-            Some(Parts::Assembled(assembler)) => assembler.len(),
-            Some(Parts::None | Parts::Chunks(_)) | None => 0,
-        }
-    }
-
     /// Whether a frame is a whole message, and lies whole in the input. Most do.
     #[inline]
     pub(super) fn whole_message(&self, header: &Header, input: &Input<'_>) -> Option<Kind> {
@@ -162,6 +153,7 @@ impl Receiver {
         fin: bool,
         input: &mut Input<'_>,
     ) -> Result<Option<Event<'b>>, Error> {
+        let room = self.room(false);
         let Some(message) = &mut self.message else {
             return Ok(None);
         };
@@ -172,12 +164,12 @@ impl Receiver {
             return Ok(None);
         };
         let (piece, mask) = self.decoder.payload_masked(input);
-        if assembler.len() + piece.len() > self.max_held {
+        if assembler.len() + piece.len() > room {
             return Err(CapacityError::OutOfMemory.into());
         }
         self.received.payload += piece.len() as u64;
         assembler
-            .push(piece, mask, self.max_message_size)
+            .push(piece, mask, self.max_message_size.min(room as u64))
             .map_err(|_| Error::InvalidUtf8)?;
         if self.decoder.remaining() > 0 || !fin {
             return Ok(None);

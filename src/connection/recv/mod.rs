@@ -4,6 +4,7 @@ mod budget;
 mod count;
 #[cfg(feature = "deflate")]
 mod inflate;
+mod memory;
 mod message;
 
 use alloc::boxed::Box;
@@ -45,8 +46,10 @@ pub struct Receiver {
     max_message_size: u64,
     max_fragments: u64,
     max_empty_fragments: u32,
-    /// What may be held of a message.
-    max_held: usize,
+    /// What both halves may hold together, and what the other one holds of it. Of 32 bits: that keeps
+    /// the connection small.
+    max_memory: u32,
+    held_elsewhere: u32,
     delivery: Delivery,
     /// No message is taken for a while.
     paused: bool,
@@ -108,7 +111,8 @@ impl Receiver {
             max_message_size: limits.max_message_size(),
             max_fragments: limits.max_fragments().unwrap_or(u64::MAX),
             max_empty_fragments: limits.max_empty_fragments(),
-            max_held: limits.max_memory().unwrap_or(usize::MAX),
+            max_memory: memory::in_32_bits(limits.max_memory()),
+            held_elsewhere: 0,
             delivery: config.delivery(),
             paused: false,
             watched: limits.has_rates(),
@@ -135,7 +139,7 @@ impl Receiver {
         self.max_message_size = limits.max_message_size();
         self.max_fragments = limits.max_fragments().unwrap_or(u64::MAX);
         self.max_empty_fragments = limits.max_empty_fragments();
-        self.max_held = limits.max_memory().unwrap_or(usize::MAX);
+        self.max_memory = memory::in_32_bits(limits.max_memory());
         let Received {
             floods, throttled, ..
         } = self.received();
@@ -144,11 +148,6 @@ impl Receiver {
         (self.received.floods, self.received.throttled) = (floods, throttled);
         #[cfg(feature = "deflate")]
         self.set_inflate_limits(limits);
-    }
-
-    /// How much of a message may be held; the rest of what the connection may hold is output.
-    pub(super) fn set_max_held(&mut self, max: usize) {
-        self.max_held = max;
     }
 
     /// Whether [`receive`](Self::receive) goes by the time, because there are rates to keep. If not,

@@ -87,6 +87,13 @@ impl Sender {
         self.deflation.as_mut()?.deflater.as_deref_mut()
     }
 
+    /// Bytes that are held now, besides output.
+    pub(super) fn held_to_deflate(&self) -> usize {
+        let deflation = self.deflation.as_ref();
+        let deflater = deflation.and_then(|deflation| deflation.deflater.as_ref());
+        deflater.map_or(0, |deflater| deflater.held())
+    }
+
     pub(super) fn deflater_timeout(&self) -> Option<Instant> {
         self.deflation.as_ref()?.deflater.as_ref()?.poll_timeout()
     }

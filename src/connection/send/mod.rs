@@ -65,10 +65,10 @@ pub struct Sender {
     /// The deadlines of an open connection, if there are any.
     timers: Option<Box<Timers>>,
     max_queued: usize,
-    /// What may be held in all, and what the other half holds of it.
-    max_memory: usize,
-    held_elsewhere: usize,
-    /// Of 32 bits, like the next: that keeps the connection small.
+    /// What may be held in all, and what the other half holds of it. Of 32 bits, like the next: that
+    /// keeps the connection small.
+    max_memory: u32,
+    held_elsewhere: u32,
     low_water: u32,
     /// The classes that had no room since they last had drained.
     full: Full,
@@ -93,7 +93,7 @@ impl Sender {
             deflation: None,
             closing: Closing::default(),
             max_queued: config.limits().max_queued(),
-            max_memory: config.limits().max_memory().unwrap_or(usize::MAX),
+            max_memory: config.limits().max_memory().map_or(u32::MAX, in_32_bits),
             held_elsewhere: 0,
             low_water: in_32_bits(config.limits().low_water()),
             full: Full::default(),
@@ -113,7 +113,7 @@ impl Sender {
     pub fn set_limits(&mut self, limits: &Limits) {
         self.max_queued = limits.max_queued();
         self.low_water = in_32_bits(limits.low_water());
-        self.max_memory = limits.max_memory().unwrap_or(usize::MAX);
+        self.max_memory = limits.max_memory().map_or(u32::MAX, in_32_bits);
     }
 
     fn next_key(&mut self) -> Option<[u8; 4]> {

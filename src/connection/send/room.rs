@@ -43,8 +43,9 @@ impl Sender {
     pub(super) fn check_room(&self, priority: Priority) -> Result<(), SendError> {
         let queued = self.queue.data_ahead(priority);
         let is_full = queued > 0 && queued >= self.max_queued;
-        // However urgent, there is no room where there is no memory.
-        if is_full || self.is_out_of_memory() {
+        // However urgent, there is no room where there is no memory. But what is held by others need
+        // not become less while nothing waits, so then a message is taken.
+        if is_full || (self.is_out_of_memory() && !self.queue.is_empty()) {
             return Err(SendError::Full);
         }
         Ok(())
@@ -52,13 +53,26 @@ impl Sender {
 
     #[inline]
     fn is_out_of_memory(&self) -> bool {
-        let held = || self.queue.len() + self.held_elsewhere;
-        self.max_memory != usize::MAX && held() >= self.max_memory
+        let held = || self.held() + self.held_elsewhere as usize;
+        self.max_memory != u32::MAX && held() >= self.max_memory as usize
     }
 
-    /// How much of what may be held in all the other half holds.
-    pub(in crate::connection) fn set_held_elsewhere(&mut self, held: usize) {
-        self.held_elsewhere = held;
+    /// Bytes that are held: output that waits, and what is kept or in use to compress.
+    pub fn held(&self) -> usize {
+        self.queue.len() + self.held_to_deflate()
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "nothing is compressed")]
+    fn held_to_deflate(&self) -> usize {
+        0
+    }
+
+    /// How much of what may be held in all the other half holds
+    /// ([`Receiver::held`](crate::Receiver::held)). It matters only with such a limit
+    /// ([`Receiver::has_max_memory`](crate::Receiver::has_max_memory)).
+    pub fn set_held_elsewhere(&mut self, held: usize) {
+        self.held_elsewhere = super::in_32_bits(held);
         self.note_room();
     }
 

@@ -109,6 +109,12 @@ impl Deflater {
         self.shape
     }
 
+    /// Bytes that it holds now.
+    pub(crate) fn held(&self) -> usize {
+        let codec = self.codec.as_ref().map_or(0, |_| self.shape.codec_size());
+        codec + self.window.len()
+    }
+
     /// Gives the codec back, if no message is under way. The window is enough to go on.
     pub(crate) fn shrink(&mut self) {
         if !self.begun {

@@ -150,6 +150,12 @@ impl Inflater {
         Ok(())
     }
 
+    /// Bytes that it holds now.
+    pub(crate) fn held(&self) -> usize {
+        let codec = self.codec.as_ref().map_or(0, |_| pool::INFLATE_SIZE);
+        codec + self.window.len()
+    }
+
     /// Compressed bytes of the current message that were consumed.
     pub(crate) fn consumed(&self) -> u64 {
         self.consumed

@@ -13,7 +13,7 @@ pub(crate) use deflater::{Deflater, compress_alone};
 pub(crate) use inflater::Inflater;
 #[cfg(test)]
 use inflater::InvalidDeflate;
-pub(crate) use pool::{Shape, with_output, with_scratch};
+pub(crate) use pool::{INFLATE_SIZE, Shape, with_output, with_scratch};
 
 #[cfg(test)]
 mod tests;

@@ -18,6 +18,9 @@ const SCRATCH_SIZE: usize = 16 * 1024;
 /// A buffer that one large message made larger than this is not kept.
 const MAX_OUTPUT_KEPT: usize = 64 * 1024;
 
+/// What an inflater takes, whatever its window: 32 KiB of it, and tables.
+pub(crate) const INFLATE_SIZE: usize = 47 << 10;
+
 std::thread_local! {
     static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -32,6 +35,16 @@ pub(crate) struct Shape {
     pub(crate) mem_level: u8,
     /// 9 to 15.
     pub(crate) window_bits: u8,
+}
+
+impl Shape {
+    /// What a compressor of this shape takes: twice the window, as much again for chains of
+    /// matches, a hash table, symbols and output, and its state.
+    pub(super) fn codec_size(self) -> usize {
+        const HASH_TABLE: usize = 128 << 10;
+        const STATE: usize = 3400;
+        (4 << self.window_bits) + HASH_TABLE + (7 << (self.mem_level + 6)) + STATE
+    }
 }
 
 /// An inflater without history. Its window is as large as the format allows, which is always enough

@@ -55,6 +55,11 @@ impl Window {
         }
     }
 
+    /// Bytes in it.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The window's content, oldest first, in two parts.
     pub(super) fn parts(&self) -> (&[u8], &[u8]) {
         let (newest, oldest) = self.bytes.split_at(self.start);
