@@ -11,7 +11,7 @@ use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
 use super::signals::{Side, Signals};
-use crate::{Closed, Event, Instant, Message, Receiver, Sender, State};
+use crate::{Closed, Error, Event, Input, Instant, Message, Receiver, Sender, State};
 
 /// After so many reads in a row a task lets others run: a peer that always has something to say,
 /// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
@@ -66,6 +66,12 @@ pub(super) trait Link {
 
     fn output<T>(&mut self, access: impl FnOnce(&mut Output<Self::Write>) -> T) -> T;
 
+    /// What the sending side holds. Only asked for if there is a limit for both together.
+    fn held(&mut self) -> usize;
+
+    /// Tells the sending side what the receiving side holds.
+    fn set_held(&mut self, held: usize);
+
     fn signals(&self) -> &Arc<Signals>;
 }
 
@@ -89,6 +95,15 @@ impl<I: ReadIo + WriteIo> Link for Output<I> {
 
     fn output<T>(&mut self, access: impl FnOnce(&mut Self) -> T) -> T {
         access(self)
+    }
+
+    fn held(&mut self) -> usize {
+        self.sender.held()
+    }
+
+    fn set_held(&mut self, held: usize) {
+        self.sender.set_held_elsewhere(held);
+        self.signals.set_held(Side::Receive, held);
     }
 
     fn signals(&self) -> &Arc<Signals> {
@@ -151,7 +166,7 @@ pub(super) fn poll_event<L: Link, T>(
             true => link.output(|output| output.io.now()),
             false => Instant::from_nanos(0),
         };
-        match buffer.consume(|input| receiver.receive(now, input)) {
+        match buffer.consume(|input| receive(receiver, link, now, input)) {
             Ok(Some(event)) => {
                 match event {
                     Event::Ping(_) | Event::Close(_) => link.output(|output| {
@@ -303,6 +318,23 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
             None => return Poll::Pending,
         }
     }
+}
+
+/// As [`Receiver::receive`]. With a limit for what both sides hold together, each learns what the
+/// other one does.
+fn receive<'b, L: Link>(
+    receiver: &mut Receiver,
+    link: &mut L,
+    now: Instant,
+    input: &mut Input<'b>,
+) -> Result<Option<Event<'b>>, Error> {
+    if !receiver.has_max_memory() {
+        return receiver.receive(now, input);
+    }
+    receiver.set_held_elsewhere(link.held());
+    let result = receiver.receive(now, input);
+    link.set_held(receiver.held());
+    result
 }
 
 fn read<L: Link>(

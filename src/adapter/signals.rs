@@ -1,6 +1,6 @@
 //! What the two tasks of one connection tell each other.
 
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use core::task::Waker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
@@ -20,6 +20,9 @@ pub(super) struct Signals {
     /// The receiving side has to look after the output. Cleared only by who has access to the
     /// output.
     care: AtomicBool,
+    /// What each side holds, if there is a limit for both together, which has no more bits either.
+    held_by_receiver: AtomicU32,
+    held_by_sender: AtomicU32,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +87,27 @@ impl Signals {
 
     pub(super) fn set_needs_care(&self, needed: bool) {
         self.care.store(needed, Ordering::Release);
+    }
+
+    /// What a side held when it said so last.
+    pub(super) fn held(&self, side: Side) -> usize {
+        self.held_by(side).load(Ordering::Relaxed) as usize
+    }
+
+    /// Says what a side holds. If it is less than before, there may be room for the other one.
+    pub(super) fn set_held(&self, side: Side, held: usize) {
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        let before = self.held_by(side).swap(held, Ordering::Relaxed);
+        if side == Side::Receive && held < before {
+            self.wake_side(Side::Send);
+        }
+    }
+
+    fn held_by(&self, side: Side) -> &AtomicU32 {
+        match side {
+            Side::Receive => &self.held_by_receiver,
+            Side::Send => &self.held_by_sender,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {

@@ -1,6 +1,7 @@
 //! The two halves of a connection, for two tasks or threads.
 
 use core::future::poll_fn;
+use core::ops::{Deref, DerefMut};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
@@ -32,10 +33,46 @@ struct Shared<W> {
 }
 
 impl<W> Shared<W> {
-    fn output(&self) -> MutexGuard<'_, Output<W>> {
+    fn output(&self) -> Access<'_, W> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         // A transport that panicked halfway is as good as one that failed halfway.
-        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+        Access::new(self.output.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The output, while one of the halves has it. With a limit for what both hold together, it learns
+/// what the receiving half holds, and says what it holds itself.
+pub(super) struct Access<'a, W>(MutexGuard<'a, Output<W>>);
+
+impl<'a, W> Access<'a, W> {
+    fn new(mut output: MutexGuard<'a, Output<W>>) -> Self {
+        if output.sender.has_max_memory() {
+            let held = output.signals.held(Side::Receive);
+            output.sender.set_held_elsewhere(held);
+        }
+        Self(output)
+    }
+}
+
+impl<W> Deref for Access<'_, W> {
+    type Target = Output<W>;
+
+    fn deref(&self) -> &Output<W> {
+        &self.0
+    }
+}
+
+impl<W> DerefMut for Access<'_, W> {
+    fn deref_mut(&mut self) -> &mut Output<W> {
+        &mut self.0
+    }
+}
+
+impl<W> Drop for Access<'_, W> {
+    fn drop(&mut self) {
+        if self.sender.has_max_memory() {
+            self.signals.set_held(Side::Send, self.sender.held());
+        }
     }
 }
 
@@ -46,6 +83,7 @@ pub(super) fn split<R, W>(
 ) -> (ReceiveHalf<R, W>, SendHalf<W>) {
     // What was queued before the split is still to be written.
     output.signals().set_needs_care(true);
+    output.signals().set_held(Side::Send, output.sender.held());
     let shared = Arc::new(Shared {
         signals: Arc::clone(output.signals()),
         output: Mutex::new(output),
@@ -114,7 +152,8 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
     }
 
     /// Changes the limits of what is received; see
-    /// [`WebSocket::set_limits`](super::WebSocket::set_limits).
+    /// [`WebSocket::set_limits`](super::WebSocket::set_limits). The sending half has those of what is
+    /// sent. Give both the same [`Limits::with_max_memory`].
     pub fn set_limits(&mut self, limits: &Limits) {
         self.inlet.receiver.set_limits(limits);
     }
@@ -137,7 +176,7 @@ pub struct SendHalf<W> {
 }
 
 impl<W> SendHalf<W> {
-    pub(super) fn output(&self) -> MutexGuard<'_, Output<W>> {
+    pub(super) fn output(&self) -> Access<'_, W> {
         self.shared.output()
     }
 }
@@ -384,6 +423,12 @@ impl<W: WriteIo> SendHalf<W> {
         self.output().sender().sent()
     }
 
+    /// Changes the limits of what is sent: how much may wait, and
+    /// [`Limits::with_max_memory`], of which the receiving half has to be told as well.
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.output().sender_mut().set_limits(limits);
+    }
+
     /// Tells somebody what is sent from now on, and how it ends; see [`Observer`].
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
         self.output().sender_mut().set_observer(observer);
@@ -441,6 +486,14 @@ impl<R: ReadIo, W: WriteIo> Link for SplitLink<R, W> {
 
     fn output<T>(&mut self, access: impl FnOnce(&mut Output<W>) -> T) -> T {
         access(&mut self.shared.output())
+    }
+
+    fn held(&mut self) -> usize {
+        self.shared.signals.held(Side::Send)
+    }
+
+    fn set_held(&mut self, held: usize) {
+        self.shared.signals.set_held(Side::Receive, held);
     }
 
     fn signals(&self) -> &Arc<Signals> {

@@ -113,10 +113,12 @@ impl<I> WebSocket<I> {
     }
 
     /// Changes the limits: small before a peer has said who it is, larger after. As
-    /// [`Connection::set_limits`], but of [`Limits::with_max_memory`] each direction has its own.
+    /// [`Connection::set_limits`].
     pub fn set_limits(&mut self, limits: &Limits) {
         self.inlet.receiver.set_limits(limits);
-        self.output.sender_mut().set_limits(limits);
+        let sender = self.output.sender_mut();
+        sender.set_limits(limits);
+        sender.set_held_elsewhere(self.inlet.receiver.held());
     }
 
     /// The round trips that pings measured so far, or `None` if there was none: with

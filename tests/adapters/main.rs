@@ -19,6 +19,7 @@ mod closing;
 mod deadlines;
 mod fire;
 mod halves;
+mod memory;
 mod opening;
 mod rates;
 mod support;

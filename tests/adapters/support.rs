@@ -230,10 +230,14 @@ pub(crate) trait Rx: 'static {
 /// A sending half of any adapter.
 pub(crate) trait Tx: 'static {
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()>;
+    fn try_feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>>;
+    async fn flush(&mut self) -> Outcome<()>;
+    fn set_limits(&mut self, limits: &Limits);
     async fn ping(&mut self, payload: &[u8]) -> Outcome<()>;
     async fn probe(&mut self) -> Outcome<()>;
     fn rtt(&self) -> Option<Rtt>;
     async fn close(&mut self, code: CloseCode, reason: &str) -> Outcome<()>;
+    fn closed(&self) -> Option<Closed>;
 }
 
 impl<R: ReadIo + 'static, W: WriteIo + 'static> Rx for sockeye::ReceiveHalf<R, W> {
@@ -261,6 +265,18 @@ impl Rx for blocking::ReceiveHalf<TcpStream> {
 }
 
 impl<W: WriteIo + 'static> Tx for sockeye::SendHalf<W> {
+    async fn flush(&mut self) -> Outcome<()> {
+        self.flush().await
+    }
+    fn try_feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
+        self.try_feed(message)
+    }
+    fn set_limits(&mut self, limits: &Limits) {
+        self.set_limits(limits);
+    }
+    fn closed(&self) -> Option<Closed> {
+        self.closed()
+    }
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()> {
         self.send(message).await
     }
@@ -279,6 +295,18 @@ impl<W: WriteIo + 'static> Tx for sockeye::SendHalf<W> {
 }
 
 impl Tx for blocking::SendHalf<TcpStream> {
+    async fn flush(&mut self) -> Outcome<()> {
+        self.flush()
+    }
+    fn try_feed<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), Unsent<Message<'p>>> {
+        self.try_feed(message)
+    }
+    fn set_limits(&mut self, limits: &Limits) {
+        self.set_limits(limits);
+    }
+    fn closed(&self) -> Option<Closed> {
+        self.closed()
+    }
     async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Outcome<()> {
         self.send(message)
     }

@@ -297,6 +297,11 @@ impl<S: Stream> SendHalf<S> {
         self.0.sent()
     }
 
+    /// As [`sockeye::SendHalf::set_limits`](crate::SendHalf::set_limits).
+    pub fn set_limits(&mut self, limits: &Limits) {
+        self.0.set_limits(limits);
+    }
+
     /// As [`sockeye::SendHalf::set_observer`](crate::SendHalf::set_observer).
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
         self.0.set_observer(observer);

@@ -54,7 +54,13 @@ impl Sender {
     #[inline]
     fn is_out_of_memory(&self) -> bool {
         let held = || self.held() + self.held_elsewhere as usize;
-        self.max_memory != u32::MAX && held() >= self.max_memory as usize
+        self.has_max_memory() && held() >= self.max_memory as usize
+    }
+
+    /// Whether what may be held in all is limited; see
+    /// [`Receiver::has_max_memory`](crate::Receiver::has_max_memory).
+    pub fn has_max_memory(&self) -> bool {
+        self.max_memory != u32::MAX
     }
 
     /// Bytes that are held: output that waits, and what is kept or in use to compress.
@@ -69,8 +75,8 @@ impl Sender {
     }
 
     /// How much of what may be held in all the other half holds
-    /// ([`Receiver::held`](crate::Receiver::held)). It matters only with such a limit
-    /// ([`Receiver::has_max_memory`](crate::Receiver::has_max_memory)).
+    /// ([`Receiver::held`](crate::Receiver::held)). It matters only with such a
+    /// [limit](Self::has_max_memory).
     pub fn set_held_elsewhere(&mut self, held: usize) {
         self.held_elsewhere = super::in_32_bits(held);
         self.note_room();
