@@ -77,14 +77,8 @@ impl<S> FuturesIo<S> {
     pub fn into_stream(self) -> S {
         self.stream
     }
-}
 
-impl<S: AsyncRead + Unpin> ReadIo for FuturesIo<S> {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else {
             self.timer = None;
             return Poll::Pending;
@@ -115,6 +109,16 @@ impl<S: AsyncRead + Unpin> ReadIo for FuturesIo<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> ReadIo for FuturesIo<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.poll_timer(cx, deadline)
+    }
+}
+
 impl<S: AsyncWrite + Unpin> WriteIo for FuturesIo<S> {
     fn poll_write(
         &mut self,
@@ -130,6 +134,10 @@ impl<S: AsyncWrite + Unpin> WriteIo for FuturesIo<S> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_close(cx)
+    }
+
+    fn poll_write_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.poll_timer(cx, deadline)
     }
 }
 

@@ -47,6 +47,18 @@ pub trait WriteIo {
     /// As [`ReadIo::poll_read`].
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>>;
 
+    /// As [`ReadIo::poll_deadline`]: what a sending half goes by whose receiving half was dropped.
+    ///
+    /// Default: looks at the clock, and wakes nobody. So such a half meets its deadlines only when
+    /// something else wakes it.
+    fn poll_write_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let _nobody = cx;
+        match deadline {
+            Some(deadline) if deadline <= self.now() => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
     /// Whether polls wait themselves, up to the deadline, and wake nobody.
     ///
     /// Default: no.

@@ -1,5 +1,6 @@
 //! I/O around the core: one asynchronous implementation, driven by whatever a runtime offers.
 
+mod alone;
 mod buffer;
 mod connect;
 mod driver;

@@ -336,7 +336,7 @@ impl<W: WriteIo> Output<W> {
         }
     }
 
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.shut_down {
             ready!(self.io.poll_shutdown(cx))?;
             self.shut_down = true;

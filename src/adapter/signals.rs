@@ -20,6 +20,8 @@ pub(super) struct Signals {
     /// The receiving side has to look after the output. Cleared only by who has access to the
     /// output.
     care: AtomicBool,
+    /// The receiving half was dropped: the other one is alone.
+    alone: AtomicBool,
     /// What each side holds, if there is a limit for both together, which has no more bits either.
     held_by_receiver: AtomicU32,
     held_by_sender: AtomicU32,
@@ -87,6 +89,18 @@ impl Signals {
 
     pub(super) fn set_needs_care(&self, needed: bool) {
         self.care.store(needed, Ordering::Release);
+    }
+
+    /// Whether there is no receiving half any more.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::Acquire)
+    }
+
+    /// The receiving half is dropped, with all that it holds.
+    pub(super) fn leave_alone(&self) {
+        self.held_by_receiver.store(0, Ordering::Relaxed);
+        self.alone.store(true, Ordering::Release);
+        self.wake_side(Side::Send);
     }
 
     /// What a side held when it said so last.

@@ -102,7 +102,8 @@ pub(super) fn split<R, W>(
 /// it has to be polled for the connection to work. It takes no lock for a message, only for such
 /// answers.
 ///
-/// Dropping it leaves the connection to the sending half, which can then only send.
+/// Dropping it leaves the connection to the sending half, which can then only send, and keeps the
+/// deadlines while it does.
 #[derive(Debug)]
 pub struct ReceiveHalf<R, W> {
     pub(super) inlet: Inlet,
@@ -168,8 +169,11 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
 ///
 /// Several tasks may share it in an `Arc` with a lock of their choice. Dropping it closes nothing.
 ///
-/// The deadlines are the receiving half's to keep. Once that is dropped, a send or close waits for
-/// as long as the peer does not read.
+/// The deadlines are the receiving half's to keep. Once that is dropped nothing is read any more, so
+/// there are neither pings nor the peer's Close frame; this half keeps the other deadlines, for
+/// writing, closing, idling and the lifetime, while one of its methods waits. One that passes in
+/// between is met by the next call. To end such a connection, [`close`](Self::close) it and drop the
+/// half.
 #[derive(Debug)]
 pub struct SendHalf<W> {
     shared: Arc<Shared<W>>,
@@ -182,6 +186,23 @@ impl<W> SendHalf<W> {
 }
 
 impl<W: WriteIo> SendHalf<W> {
+    /// Writes by `poll`, and keeps the deadlines if there is no receiving half to do it.
+    pub(super) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Output<W>, &mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        let signals = &self.shared.signals;
+        if !signals.is_alone() {
+            let result = poll(&mut self.output(), cx);
+            // Dropped just now, the other half may have come too early to wake this task.
+            if result.is_ready() || !signals.is_alone() {
+                return result;
+            }
+        }
+        self.output().poll_alone(cx, poll)
+    }
+
     /// As [`WebSocket::ready`](super::WebSocket::ready), and as cancel safe.
     ///
     /// # Errors
@@ -372,7 +393,7 @@ impl<W: WriteIo> SendHalf<W> {
         mut poll: impl FnMut(&mut Output<W>, &mut Context<'_>) -> Poll<T>,
     ) -> T {
         let hand_over = HandOver(&self.shared.signals);
-        let result = poll_fn(|cx| poll(&mut self.output(), cx)).await;
+        let result = poll_fn(|cx| self.poll(cx, &mut poll)).await;
         core::mem::forget(hand_over);
         result
     }
@@ -498,5 +519,11 @@ impl<R: ReadIo, W: WriteIo> Link for SplitLink<R, W> {
 
     fn signals(&self) -> &Arc<Signals> {
         &self.shared.signals
+    }
+}
+
+impl<R, W> Drop for SplitLink<R, W> {
+    fn drop(&mut self) {
+        self.shared.signals.leave_alone();
     }
 }

@@ -80,7 +80,7 @@ impl<W: WriteIo> Sink<Message<'static>> for SendHalf<W> {
 
     /// Ready while less than [`Limits::max_queued`](crate::Limits::max_queued) waits.
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        self.output().poll_room(cx)
+        self.poll(cx, Output::poll_room)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), SocketError> {
@@ -88,19 +88,17 @@ impl<W: WriteIo> Sink<Message<'static>> for SendHalf<W> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let flushed = ready!(self.output().poll_flush(Side::Send, cx));
-        Poll::Ready(flushed.map_err(SocketError::from))
+        let flushed = self.poll(cx, |output, cx| output.poll_flush(Side::Send, cx));
+        Poll::Ready(ready!(flushed).map_err(SocketError::from))
     }
 
     /// Starts the closing handshake with code 1000 and writes its Close frame. The receiving half
     /// sees it through.
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
-        let mut output = self.output();
-        match output.start_close(CloseCode::NORMAL, "") {
+        match self.output().start_close(CloseCode::NORMAL, "") {
             Ok(()) | Err(SendError::NotOpen) => {}
             Err(error) => return Poll::Ready(Err(error.into())),
         }
-        let flushed = ready!(output.poll_flush(Side::Send, cx));
-        Poll::Ready(flushed.map_err(SocketError::from))
+        self.poll_flush(cx)
     }
 }

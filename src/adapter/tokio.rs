@@ -75,16 +75,8 @@ impl<S> TokioIo<S> {
     pub fn into_stream(self) -> S {
         self.stream
     }
-}
 
-impl<S: AsyncRead + Unpin> ReadIo for TokioIo<S> {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        Poll::Ready(Ok(buffer.filled().len()))
-    }
-
-    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+    fn poll_sleep(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else {
             self.sleep = None;
             return Poll::Pending;
@@ -115,6 +107,18 @@ impl<S: AsyncRead + Unpin> ReadIo for TokioIo<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> ReadIo for TokioIo<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.poll_sleep(cx, deadline)
+    }
+}
+
 impl<S: AsyncWrite + Unpin> WriteIo for TokioIo<S> {
     fn poll_write(
         &mut self,
@@ -130,6 +134,10 @@ impl<S: AsyncWrite + Unpin> WriteIo for TokioIo<S> {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_deadline(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.poll_sleep(cx, deadline)
     }
 
     fn now(&self) -> Instant {

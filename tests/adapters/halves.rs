@@ -16,6 +16,8 @@ crate::on_every_adapter!(
     close_wakes_the_receiving_half,
     close_is_seen_through,
     without_the_receiving_half,
+    regression_a_lone_sending_half_kept_no_deadline,
+    regression_a_sending_half_that_was_left_alone_kept_no_deadline,
     without_the_sending_half,
     the_peer_ends_it,
 );
@@ -191,6 +193,74 @@ fn without_the_receiving_half<A: Adapter>() {
         assert_eq!(read_frame(&mut stream).unwrap().0, 0x88);
         assert_eq!(read_frame(&mut stream), None);
     });
+}
+
+/// More than sockets take.
+const STUCK: usize = 32 << 20;
+
+/// The receiving half keeps the deadlines. Without it a send waited for a peer that does not read for
+/// as long as that liked.
+fn regression_a_lone_sending_half_kept_no_deadline<A: Adapter>() {
+    let short = Some(Duration::from_millis(200));
+    let never = sockeye::Timeouts::new().with_close(None);
+    for (timeouts, expired) in [
+        (never.clone().with_write(short), Timeout::Write),
+        (never.clone().with_close(short), Timeout::Close),
+        (
+            never.with_close(short).with_lifetime(short, Duration::ZERO),
+            Timeout::Lifetime,
+        ),
+    ] {
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        let server = async move |ws: A::Ws| {
+            let _until_the_end = done;
+            let (receive, mut send) = A::split(ws);
+            drop(receive);
+            let started = Instant::now();
+            let result = if expired == Timeout::Close {
+                send.try_feed(vec![0; STUCK]).unwrap();
+                send.close(CloseCode::NORMAL, "").await
+            } else {
+                send.send(vec![0; STUCK]).await
+            };
+            assert!(result.is_err(), "{expired:?}");
+            assert_eq!(send.closed().unwrap().expired, Some(expired));
+            started.elapsed()
+        };
+        let config = Config::new().with_timeouts(timeouts);
+        let (elapsed, ()) = serve_raw::<A, _, _, _>(config, server, |stream| {
+            let _gone = wait.recv();
+            drop(stream);
+        });
+        assert!(elapsed >= Duration::from_millis(190), "{elapsed:?}");
+        assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
+    }
+}
+
+/// The same if the receiving half goes while the other one waits.
+fn regression_a_sending_half_that_was_left_alone_kept_no_deadline<A: Adapter>() {
+    let timeouts = sockeye::Timeouts::new().with_write(Some(Duration::from_millis(300)));
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let server = async move |ws: A::Ws| {
+        let _until_the_end = done;
+        let (mut receive, mut send) = A::split(ws);
+        let receiving = async move || {
+            let event = receive.recv_event().await.unwrap();
+            assert!(matches!(event, Some(Event::Pong(_))));
+        };
+        let sending = async move || {
+            assert!(send.send(vec![0; STUCK]).await.is_err());
+            send.closed().unwrap().expired
+        };
+        A::both(receiving, sending).await.1
+    };
+    let config = Config::new().with_timeouts(timeouts);
+    let (expired, ()) = serve_raw::<A, _, _, _>(config, server, |mut stream| {
+        thread::sleep(Duration::from_millis(100));
+        stream.write_all(&masked(0x8A, b"")).unwrap();
+        let _gone = wait.recv();
+    });
+    assert_eq!(expired, Some(Timeout::Write));
 }
 
 /// What is left receives, answers, and sees the end.

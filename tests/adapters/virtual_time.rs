@@ -182,6 +182,55 @@ fn a_stalled_write_ends() {
     });
 }
 
+/// Without the receiving half, and with a sink.
+#[test]
+fn a_stalled_write_of_half_ends() {
+    paused(|| async {
+        let (ws, _far) = open(writing());
+        let mut send = ws.split().1;
+        let started = Instant::now();
+        assert!(send.send(vec![0; LARGE]).await.is_err());
+        assert_elapsed(started, WRITE);
+        assert_eq!(send.closed().unwrap().expired, Some(Timeout::Write));
+
+        let (ws, mut far) = open(writing());
+        let mut send = ws.split().1;
+        SinkExt::feed(&mut send, vec![0; LARGE].into())
+            .await
+            .unwrap();
+        let started = Instant::now();
+        assert!(
+            SinkExt::feed(&mut send, vec![0; LARGE].into())
+                .await
+                .is_err()
+        );
+        assert_elapsed(started, WRITE);
+        assert!(SinkExt::flush(&mut send).await.is_err());
+        // The peer sees the end of it.
+        let mut rest = Vec::new();
+        far.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() <= 1000);
+    });
+}
+
+/// A deadline that passes while the half is not in use is met by the next call.
+#[test]
+fn a_lifetime_of_half_ends() {
+    paused(|| async {
+        let hour = Duration::from_secs(3600);
+        let timeouts = Timeouts::new().with_lifetime(Some(hour), Duration::ZERO);
+        let (ws, mut far) = open(timeouts);
+        let mut send = ws.split().1;
+        send.send("early").await.unwrap();
+        sleep(2 * hour).await;
+        send.flush().await.unwrap();
+        assert_eq!(send.state(), State::Closing);
+        let mut output = [0; 11];
+        far.read_exact(&mut output).await.unwrap();
+        assert_eq!(&output, b"\x81\x05early\x88\x02\x03\xE9");
+    });
+}
+
 /// Output that a transport took and cannot send, as TLS does, is output that waits.
 #[test]
 fn a_stalled_flush_ends() {

@@ -158,6 +158,15 @@ impl<S> BlockingIo<S> {
         self.stream
     }
 
+    /// Bounds the waits that follow. Ready if the deadline has passed.
+    fn set_deadline(&mut self, deadline: Option<Instant>) -> Poll<()> {
+        self.deadline = deadline;
+        match deadline {
+            Some(deadline) if deadline <= Instant::now() => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
     /// How long the next write may wait. While there is a deadline it looks up now and then: what
     /// it waits for may begin with this write.
     fn write_wait(&self) -> Option<Duration> {
@@ -230,11 +239,7 @@ impl<S: Stream> ReadIo for BlockingIo<S> {
     }
 
     fn poll_deadline(&mut self, _cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
-        self.deadline = deadline;
-        match deadline {
-            Some(deadline) if deadline <= Instant::now() => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
+        self.set_deadline(deadline)
     }
 }
 
@@ -266,6 +271,14 @@ impl<S: Stream> WriteIo for BlockingIo<S> {
 
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.stream.shutdown_write())
+    }
+
+    fn poll_write_deadline(
+        &mut self,
+        _cx: &mut Context<'_>,
+        deadline: Option<Instant>,
+    ) -> Poll<()> {
+        self.set_deadline(deadline)
     }
 
     fn is_blocking(&self) -> bool {
