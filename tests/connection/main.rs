@@ -12,6 +12,7 @@
 mod autobahn;
 mod budgets;
 mod close;
+mod deadline_laws;
 mod deflate;
 mod deflate_cuts;
 mod deflate_laws;
