@@ -2,7 +2,7 @@
 //! a count can.
 //!
 //! What looks at bytes that a peer sent says so, each time: the header decoder, masks, UTF-8, the
-//! inflater and the head of a handshake. What is copied shows in `tests/allocation.rs`.
+//! inflater, the head of a handshake and the lists in it. What is copied shows in `tests/allocation.rs`.
 
 extern crate std;
 
@@ -180,8 +180,71 @@ mod tests {
                     head.chunks_mut(1).filter_map(receive).count()
                 });
                 assert_eq!(request, 1);
-                // As it comes, and when it is split into lines.
-                assert!(steps <= 2 * len, "{steps}");
+                // As it comes, and when it is split into lines; then the lists in it, which are short.
+                assert!(steps <= 2 * len + 100, "{steps}");
+            }
+        }
+    }
+
+    /// What a server does with a request that has this line.
+    #[cfg(feature = "handshake")]
+    fn steps_for_line(name: &str, value: &str) -> usize {
+        use crate::handshake::ServerHandshake;
+
+        let mut head = alloc::format!(
+            "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+            {name}: {value}\r\n\r\n"
+        )
+        .into_bytes();
+        let limits = Limits::new().with_max_head_size(1 << 16);
+        let mut server = ServerHandshake::new(&Config::new().with_limits(limits), NOW);
+        let ((), steps) = super::count(|| {
+            if let Ok(Some(request)) = server.receive(NOW, &mut Input::new(&mut head)) {
+                let _offered = request.subprotocols().count();
+            }
+        });
+        steps
+    }
+
+    /// HARDENING A1.2, A1.3: long lists, spaces, and strings that do not end, at the double length
+    /// take double the work.
+    #[cfg(feature = "handshake")]
+    #[test]
+    fn h_45_x_28_lists_take_linear_work() {
+        let protocols = [
+            "b,", "b ,", ",", " ", "\t", "b", "b, ", "b\t,\t", "\"", "\\c",
+        ];
+        let extensions = [
+            ",", ";", " ", "\t", "a", "a,", "a;", "a;b,", "=", "\"", "\\c", "\\", "c\\", "a=\"b\",",
+        ];
+        let fronts = ["", "a", "a ", "a; b=\"", "a; b=\"c", "a;b=c;"];
+        let inputs = [
+            ("Sec-WebSocket-Protocol", &protocols[..]),
+            ("Sec-WebSocket-Extensions", &extensions[..]),
+        ];
+        for (name, fillers) in inputs {
+            for filler in fillers {
+                for front in fronts {
+                    for end in ["", "x", "\""] {
+                        let steps = [8, 16, 32].map(|kib: usize| {
+                            let middle = filler.repeat((kib << 10) / filler.len());
+                            let steps = steps_for_line(name, &[front, &middle, end].concat());
+                            let most = 14 * (kib << 10) + 1000;
+                            assert!(
+                                steps <= most,
+                                "{steps} for {kib} KiB: {name}: {front}{filler}"
+                            );
+                            steps
+                        });
+                        for pair in steps.windows(2) {
+                            assert!(
+                                pair[1] <= 2 * pair[0] + 1000,
+                                "{steps:?}: {name}: {front}{filler}"
+                            );
+                        }
+                    }
+                }
             }
         }
     }

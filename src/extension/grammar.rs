@@ -89,10 +89,7 @@ impl<'a> Cursor<'a> {
         // 6455-4.3-03, 6455-9.1-02: what is in the quotes must be a token once the escapes are
         // gone. So the first byte that no token has, the closing quote or not, ends the
         // search: an unclosed string cannot cost more than that.
-        let plain = quoted
-            .iter()
-            .take_while(|byte| is_token_byte(**byte))
-            .count();
+        let plain = token_len(quoted);
         let (front, mut rest) = quoted.split_at(plain);
         let mut unescaped = Vec::new();
         while let [b'\\', byte, tail @ ..] = rest {
@@ -100,7 +97,7 @@ impl<'a> Cursor<'a> {
                 unescaped.extend_from_slice(front);
             }
             unescaped.push(*byte);
-            let plain = tail.iter().take_while(|byte| is_token_byte(**byte)).count();
+            let plain = token_len(tail);
             let (middle, tail) = tail.split_at(plain);
             unescaped.extend_from_slice(middle);
             rest = tail;
@@ -122,11 +119,7 @@ impl<'a> Cursor<'a> {
 
     fn token(&mut self) -> Result<&'a str, MalformedExtensions> {
         self.skip_space();
-        let len = self
-            .rest
-            .iter()
-            .take_while(|byte| is_token_byte(**byte))
-            .count();
+        let len = token_len(self.rest);
         let (token, rest) = self.rest.split_at(len);
         self.rest = rest;
         self.skip_space();
@@ -137,6 +130,8 @@ impl<'a> Cursor<'a> {
     fn eat(&mut self, byte: u8) -> bool {
         // 6455-4.3-06: spaces around separators are allowed.
         self.skip_space();
+        #[cfg(test)]
+        crate::steps::looked_at(1);
         match self.rest.split_first() {
             Some((first, rest)) if *first == byte => {
                 self.rest = rest;
@@ -149,9 +144,20 @@ impl<'a> Cursor<'a> {
 
     fn skip_space(&mut self) {
         while let [b' ' | b'\t', rest @ ..] = self.rest {
+            #[cfg(test)]
+            crate::steps::looked_at(1);
             self.rest = rest;
         }
     }
+}
+
+/// How many bytes at the front may be in a token.
+fn token_len(bytes: &[u8]) -> usize {
+    let is_part = |byte: &&u8| is_token_byte(**byte);
+    let len = bytes.iter().take_while(is_part).count();
+    #[cfg(test)]
+    crate::steps::looked_at(len + 1);
+    len
 }
 
 #[cfg(test)]

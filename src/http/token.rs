@@ -52,9 +52,23 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
 /// The members of a comma list that may be spread over several lines, without empty ones.
 pub(crate) fn members<'a>(lines: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
     lines
-        .flat_map(|line| line.split(|byte| *byte == b','))
-        .map(trim)
+        .flat_map(|line| line.split(|byte| is_comma(*byte)))
+        .map(trim_member)
         .filter(|member| !member.is_empty())
+}
+
+fn trim_member(member: &[u8]) -> &[u8] {
+    let trimmed = trim(member);
+    // What was passed, and what is to be looked at as a token.
+    #[cfg(test)]
+    crate::steps::looked_at(member.len());
+    trimmed
+}
+
+fn is_comma(byte: u8) -> bool {
+    #[cfg(test)]
+    crate::steps::looked_at(1);
+    byte == b','
 }
 
 /// Whether a comma list has the member `token`, ignoring ASCII case.
