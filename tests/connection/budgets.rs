@@ -347,6 +347,54 @@ fn limits_change_while_open() {
     }
 }
 
+/// In the middle of a message: a frame that has begun goes by the limits that it began with, the next
+/// one by the new ones, and they count what came before.
+#[test]
+fn limits_change_inside_a_message() {
+    let small = Limits::new().with_max_message_size(10);
+    for role in BOTH {
+        for begun in [0, 1, 7] {
+            // More is allowed.
+            let mut conn = connection(*role, &with(small.clone()));
+            let first = to(*role, &frame(0x02, [1; 8]));
+            assert_eq!(take(&mut conn, START, &first[..first.len() - begun]).0, 0);
+            conn.set_limits(&Limits::new());
+            let last = to(*role, &frame(0x80, [1; 100]));
+            let rest = [&first[first.len() - begun..], &last].concat();
+            assert_eq!(take(&mut conn, START, &rest).0, 1);
+
+            // Less is allowed.
+            let mut conn = connection(*role, &Config::new());
+            let first = to(*role, &frame(0x02, [1; 50]));
+            assert_eq!(take(&mut conn, START, &first[..first.len() - begun]).0, 0);
+            conn.set_limits(&small);
+            assert_eq!(take(&mut conn, START, &first[first.len() - begun..]).0, 0);
+            let mut last = to(*role, &frame(0x80, [1; 1]));
+            let error = CapacityError::MessageTooLarge.into();
+            assert_eq!(conn.receive(START, &mut Input::new(&mut last)), Err(error));
+        }
+        // Of fragments as well, and of memory, which holds at once.
+        let mut conn = connection(*role, &Config::new());
+        let part = to(*role, &frame(0x02, [1; 50]));
+        let next = to(*role, &frame(0x00, [1; 50]));
+        take(&mut conn, START, &[&part[..], &next].concat());
+        conn.set_limits(&Limits::new().with_max_fragments(Some(2)));
+        let error = PolicyError::TooManyFragments.into();
+        let mut third = next.clone();
+        assert_eq!(conn.receive(START, &mut Input::new(&mut third)), Err(error));
+
+        let mut conn = connection(*role, &Config::new());
+        take(&mut conn, START, &part);
+        conn.set_limits(&Limits::new().with_max_memory(Some(99)));
+        let error = CapacityError::OutOfMemory.into();
+        let mut second = next.clone();
+        assert_eq!(
+            conn.receive(START, &mut Input::new(&mut second)),
+            Err(error)
+        );
+    }
+}
+
 #[test]
 fn what_was_received_is_counted() {
     let config = with_deflate(sockeye::Deflate::client());

@@ -294,28 +294,41 @@ fn a5_10_calls_after_the_end_have_nothing_to_do() {
 #[test]
 fn c_29_the_transport_ends_before_our_reply_is_sent() {
     for role in BOTH {
-        let mut conn = connection(*role, &Config::new());
-        conn.send("accepted").unwrap();
-        let input = to(*role, &hex("8803 03E9 62"));
-        receive(&mut conn, START, &input, &mut Vec::new()).unwrap();
-        for _ in 0..2 {
-            assert_eq!(conn.handle_eof(), Ok(()));
+        for size in [1, usize::MAX] {
+            c_29_in_pieces(*role, size);
         }
-        // The peer may have shut down its writing side only, so the rest can still be written.
-        assert_eq!((conn.state(), conn.closed()), (State::Closing, None));
-        let sent = parse(*role, &drain(&mut conn));
-        assert_eq!(
-            brief(&sent),
-            [(0x81, &b"accepted"[..]), (0x88, &hex("03E9")[..])]
-        );
-        assert_eq!(
-            (conn.state(), conn.transport()),
-            (State::Closed, Transport::Close)
-        );
-        let closed = conn.closed().unwrap();
-        assert_eq!((closed.code(), closed.reason()), (code(1001), "b"));
-        assert!(!closed.clean);
     }
+}
+
+fn c_29_in_pieces(role: Role, size: usize) {
+    let mut conn = connection(role, &Config::new());
+    conn.send("accepted").unwrap();
+    let input = to(role, &hex("8803 03E9 62"));
+    for piece in input.chunks(size) {
+        receive(&mut conn, START, piece, &mut Vec::new()).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(conn.handle_eof(), Ok(()));
+    }
+    // Later input produces nothing.
+    let later = to(role, &hex(LATER));
+    let mut events = Vec::new();
+    receive(&mut conn, START, &later, &mut events).unwrap();
+    assert_eq!(events, []);
+    // The peer may have shut down its writing side only, so the rest can still be written.
+    assert_eq!((conn.state(), conn.closed()), (State::Closing, None));
+    let sent = parse(role, &drain(&mut conn));
+    assert_eq!(
+        brief(&sent),
+        [(0x81, &b"accepted"[..]), (0x88, &hex("03E9")[..])]
+    );
+    assert_eq!(
+        (conn.state(), conn.transport()),
+        (State::Closed, Transport::Close)
+    );
+    let closed = conn.closed().unwrap();
+    assert_eq!((closed.code(), closed.reason()), (code(1001), "b"));
+    assert!(!closed.clean);
 }
 
 #[test]

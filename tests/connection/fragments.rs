@@ -1,6 +1,6 @@
 //! HARDENING F-30 to F-42 and G: messages in fragments, and limits.
 
-use sockeye::{CapacityError, Config, Delivery, Input, Limits, ProtocolError};
+use sockeye::{CapacityError, Config, Delivery, Input, Limits, ProtocolError, State};
 
 use crate::wire::*;
 
@@ -144,6 +144,39 @@ fn g_03_a_message_without_end() {
     );
 }
 
+/// A3.9: without any setting a message has an end, however it is cut into frames, and it is the
+/// header that is one too many.
+#[test]
+fn a3_09_the_default_limit_is_for_the_sum_of_fragments() {
+    const PART: usize = 1 << 20;
+    let most = Limits::new().max_message_size();
+    assert_eq!(most % PART as u64, 0);
+    for role in BOTH {
+        for delivery in [Delivery::Messages, Delivery::Chunks] {
+            for size in [1, usize::MAX] {
+                let config = Config::new().with_delivery(delivery);
+                let mut conn = connection(*role, &config);
+                let mut sum = 0;
+                while sum < most {
+                    let first = if sum == 0 { 0x02 } else { 0x00 };
+                    let mut part = to(*role, &frame(first, ""));
+                    part[1] |= 127;
+                    part.splice(2..2, (PART as u64).to_be_bytes());
+                    part.resize(part.len() + PART, 0);
+                    let mut input = Input::new(&mut part);
+                    while conn.receive(START, &mut input).unwrap().is_some() {}
+                    sum += PART as u64;
+                }
+                assert_eq!(conn.state(), State::Open);
+                let more = to(*role, &hex("8001 00"));
+                let outcome = feed_in(&mut conn, &more, || size);
+                let error = CapacityError::MessageTooLarge.into();
+                assert_eq!(outcome.error, Some(error), "{role:?}, {delivery:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn g_04_the_sum_overflows() {
     // In what can be declared; `src/connection/tests.rs` has the sum in 64 bits.
@@ -197,7 +230,7 @@ fn g_06_a_header_and_then_silence() {
 }
 
 #[test]
-fn g_07_a_large_frame_in_single_bytes() {
+fn g_07_a_large_frame_in_one_read_and_in_single_bytes() {
     // Memory: `allocation.rs`.
     for role in BOTH {
         for first in [0x81, 0x82] {
@@ -205,12 +238,14 @@ fn g_07_a_large_frame_in_single_bytes() {
             let mut input = to(*role, &frame(first, &payload));
             input.extend(to(*role, &hex("8901 70")));
             let config = limits(100_000, 100_000);
-            let outcome = feed_in(&mut connection(*role, &config), &input, || 1);
             let message = match first {
                 0x81 => text(&"x".repeat(100_000)),
                 _ => binary(&payload),
             };
-            assert_eq!(outcome.events, [message, ping("p")]);
+            for size in [1, usize::MAX] {
+                let outcome = feed_in(&mut connection(*role, &config), &input, || size);
+                assert_eq!(outcome.events, [message.clone(), ping("p")]);
+            }
         }
     }
 }

@@ -251,6 +251,22 @@ fn r_04_bodies() {
 }
 
 #[test]
+fn r_20_after_a_failure_nothing_comes() {
+    // `open` feeds each whole and in single bytes, and looks at what comes after the failure.
+    let half = &ANSWER[..ANSWER.len() / 2];
+    for bytes in [
+        "",
+        "\x16\x03\x01",
+        "HTTP/1.1 101 \r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 403 Forbidden\r\n\r\n",
+        half,
+    ] {
+        assert!(open(bytes).is_err(), "{bytes}");
+    }
+}
+
+#[test]
 fn r_04_endless_bodies() {
     let limit = 100;
     let config = Config::new().with_limits(Limits::new().with_max_head_size(limit));

@@ -900,6 +900,14 @@ fn h_48_much_early_data() {
     let mut input = Input::new(&mut bytes);
     assert!(handshake.receive(START, &mut input).unwrap().is_some());
     assert_eq!(input.consumed(), BASE.len());
+    // Byte by byte, and while the application makes up its mind.
+    let mut handshake = server();
+    for (number, byte) in bytes[..BASE.len() + 1000].iter_mut().enumerate() {
+        let mut input = Input::new(std::slice::from_mut(byte));
+        let request = handshake.receive(START, &mut input).unwrap();
+        assert_eq!(request.is_some(), number + 1 == BASE.len());
+        assert_eq!(input.consumed(), usize::from(number < BASE.len()));
+    }
 }
 
 #[test]
