@@ -1,0 +1,237 @@
+//! The core: a `Connection` in a short loop, as `docs/EMBEDDING.md` teaches it.
+
+use std::io::{IoSlice, Read};
+use std::ops::Range;
+
+use bytes::{Buf, Bytes};
+use sockeye::handshake::{Acceptance, ClientHandshake, ClientRequest, ServerHandshake};
+use sockeye::{
+    Config, Connection, Deflate, DeflateParams, Input, Instant, Memory, Message, Negotiated,
+    RandomKeys,
+};
+
+use crate::case::LEVEL;
+use crate::io::MemIo;
+use crate::peer::{Abilities, Compression, Peer, Role, Setup};
+use crate::upgrade;
+
+/// What the crate's adapters read at a time.
+const READ: usize = 20 * 1024;
+/// From this size on a server does not copy payloads that it is given as `Bytes`.
+const SHARE_MIN: usize = 4096;
+/// How many segments go into one write.
+const MAX_SLICES: usize = 16;
+
+/// Messages are lent.
+pub type Sockeye = Core<false>;
+/// Messages are handed out as `Bytes`, to keep.
+pub type SockeyeOwned = Core<true>;
+
+pub struct Core<const OWNED: bool> {
+    io: MemIo,
+    conn: Connection,
+    /// A loop has one for all its connections, because nothing stays in it. Here each has its own
+    /// while there is something to read, so that fresh connections have it at other addresses.
+    buffer: Vec<u8>,
+    /// A loop would not stop in the middle of a read. The benchmark does when it has counted enough
+    /// messages.
+    unread: Range<usize>,
+}
+
+impl<const OWNED: bool> Core<OWNED> {
+    /// Hands the next `count` messages to `handle`.
+    ///
+    /// The clock is read once for all of them, as a loop reads it once when it is woken for many
+    /// sockets.
+    #[inline]
+    fn turn(
+        &mut self,
+        count: usize,
+        mut handle: impl FnMut(&mut Connection, &mut MemIo, Message<'_>),
+    ) {
+        let now = now();
+        let mut left = count;
+        loop {
+            let mut input = Input::new(&mut self.buffer[self.unread.clone()]);
+            while left > 0 {
+                let event = self.conn.receive(now, &mut input).expect("valid frames");
+                let Some(event) = event else { break };
+                let message = event.into_message().expect("nothing but messages");
+                handle(&mut self.conn, &mut self.io, message);
+                left -= 1;
+            }
+            self.unread.start += input.consumed();
+            meet_deadline(&mut self.conn, now);
+            if left == 0 {
+                return;
+            }
+            self.buffer.resize(READ, 0);
+            let count = self.io.read(&mut self.buffer).expect("endless input");
+            self.unread = 0..count;
+        }
+    }
+}
+
+impl<const OWNED: bool> Peer for Core<OWNED> {
+    const NAME: &'static str = if OWNED { "sockeye-owned" } else { "sockeye" };
+    const ABILITIES: Abilities = Abilities {
+        sending: !OWNED,
+        handshakes: !OWNED,
+        ..Abilities::ALL
+    };
+    type Server = (MemIo, Connection);
+    type Client = (MemIo, Connection);
+
+    fn open(io: MemIo, setup: Setup) -> Self {
+        Self {
+            io,
+            conn: connection(setup),
+            buffer: Vec::new(),
+            unread: 0..0,
+        }
+    }
+
+    fn receive(&mut self, count: usize, mut visit: impl FnMut(&[u8])) {
+        self.turn(count, |_, _, message| {
+            if OWNED {
+                visit(&message.into_payload().into_bytes());
+            } else {
+                visit(message.as_bytes());
+            }
+        });
+    }
+
+    fn send(&mut self, payloads: &[Bytes], count: usize, flush_every: usize) {
+        for (index, payload) in (1..=count).zip(payloads.iter().cycle()) {
+            send(&mut self.conn, &mut self.io, message(payload));
+            if index % flush_every == 0 {
+                flush(&mut self.conn, &mut self.io);
+            }
+        }
+        flush(&mut self.conn, &mut self.io);
+        meet_deadline(&mut self.conn, now());
+    }
+
+    fn echo(&mut self, count: usize, flush_every: usize) {
+        let mut index = 0;
+        self.turn(count, |conn, io, message| {
+            send(conn, io, message);
+            index += 1;
+            if index % flush_every == 0 {
+                flush(conn, io);
+            }
+        });
+        flush(&mut self.conn, &mut self.io);
+    }
+
+    fn wait(&mut self) {
+        self.buffer.resize(READ, 0);
+        assert!(self.io.read(&mut self.buffer).is_err());
+        self.buffer = Vec::new();
+        self.unread = 0..0;
+    }
+
+    fn accept(mut io: MemIo) -> Self::Server {
+        let (config, now) = (Config::new(), now());
+        let mut handshake = ServerHandshake::new(&config, now);
+        let mut buffer = [0; 2048];
+        let count = io.read(&mut buffer).expect("a request");
+        let mut input = Input::new(&mut buffer[..count]);
+        let request = handshake.receive(now, &mut input);
+        let _request = request.expect("a valid request").expect("all of it");
+        let negotiated = handshake.accept(Acceptance::new());
+        let negotiated = negotiated.expect("a valid answer");
+        while let Some(output) = handshake.poll_transmit() {
+            output.advance(io.write_bytes(output));
+        }
+        (io, Connection::server(&config, negotiated, now))
+    }
+
+    fn connect(mut io: MemIo) -> Self::Client {
+        let (config, now) = (Config::new(), now());
+        let request = ClientRequest::new(upgrade::URL).expect("a URL");
+        let handshake = ClientHandshake::new(&config, &request, RandomKeys::nonce(), now);
+        let mut handshake = handshake.expect("a valid request");
+        while let Some(output) = handshake.poll_transmit() {
+            output.advance(io.write_bytes(output));
+        }
+        let mut buffer = [0; 2048];
+        let count = io.read(&mut buffer).expect("an answer");
+        let mut input = Input::new(&mut buffer[..count]);
+        let accepted = handshake.receive(now, &mut input);
+        let accepted = accepted.expect("a valid answer").expect("all of it");
+        let keys = RandomKeys::new();
+        let conn = Connection::client(&config, accepted.negotiated, keys, now);
+        (io, conn)
+    }
+}
+
+/// With the defaults: limits are on, messages of more than 64 KiB leave in several frames, and masking
+/// keys come from the secure generator.
+pub(super) fn connection(setup: Setup) -> Connection {
+    let (mut config, mut negotiated) = (Config::new(), Negotiated::new());
+    if let Some((deflate, params)) = deflate(setup.compression) {
+        config = config.with_deflate(deflate);
+        negotiated = negotiated.with_deflate(params);
+    }
+    match setup.role {
+        Role::Server => Connection::server(&config, negotiated, now()),
+        Role::Client => Connection::client(&config, negotiated, RandomKeys::new(), now()),
+    }
+}
+
+/// The fastest policy for few connections where contexts are kept; windows and level as everybody
+/// else's.
+fn deflate(compression: Compression) -> Option<(Deflate, DeflateParams)> {
+    let memory = match compression {
+        Compression::Off => return None,
+        Compression::Context => Memory::Retained,
+        Compression::NoContext => Memory::NoTakeover,
+    };
+    let deflate = Deflate::server()
+        .with_level(LEVEL)
+        .with_send_window_bits(15)
+        .with_receive_window_bits(15)
+        .with_send_memory(memory)
+        .with_receive_memory(memory);
+    let mut params = DeflateParams::new();
+    params.server_no_context_takeover = memory == Memory::NoTakeover;
+    params.client_no_context_takeover = memory == Memory::NoTakeover;
+    Some((deflate, params))
+}
+
+/// Whoever sends small payloads has no need to share them: they are copied next to their headers
+/// anyhow.
+pub(super) fn message(payload: &Bytes) -> Message<'_> {
+    if payload.len() < SHARE_MIN {
+        Message::from(&payload[..])
+    } else {
+        Message::from(payload.clone())
+    }
+}
+
+fn send(conn: &mut Connection, io: &mut MemIo, message: Message<'_>) {
+    if !conn.has_room() {
+        flush(conn, io);
+    }
+    conn.send(message).expect("room, on an open connection");
+}
+
+fn flush(conn: &mut Connection, io: &mut MemIo) {
+    while let Some(mut output) = conn.poll_transmit() {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let count = output.chunks_vectored(&mut slices);
+        let written = io.write_slices(slices[..count].iter().map(|slice| &**slice));
+        output.advance(written);
+    }
+}
+
+fn meet_deadline(conn: &mut Connection, now: Instant) {
+    if conn.poll_timeout().is_some_and(|deadline| deadline <= now) {
+        conn.handle_timeout(now).expect("nothing is late");
+    }
+}
+
+fn now() -> Instant {
+    std::time::Instant::now().into()
+}
