@@ -69,6 +69,7 @@ pub trait Observer: Send + Sync {
 pub(super) struct Observed(pub(super) Option<alloc::sync::Arc<dyn Observer>>);
 
 impl Observed {
+    #[inline]
     pub(super) fn is_some(&self) -> bool {
         self.0.is_some()
     }

@@ -14,9 +14,11 @@ mod encoder;
 mod header;
 mod opcode;
 mod rules;
+mod short;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
 pub use header::{Header, HeaderBytes};
 pub use opcode::{MAX_CONTROL_PAYLOAD, OpCode};
 pub use rules::{Masking, Rules};
+pub(crate) use short::short_header;

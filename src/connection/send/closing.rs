@@ -172,12 +172,18 @@ impl Sender {
     }
 
     /// Tells the observer, once, if the connection is over.
+    #[inline]
     pub(super) fn tell_closed(&mut self) {
-        if self.observed.0.is_some() && !self.told_closed {
-            if let Some(closed) = self.closed() {
-                self.told_closed = true;
-                self.observed.tell(|observer| observer.closed(&closed));
-            }
+        if self.observed.is_some() && !self.told_closed {
+            self.tell_if_closed();
+        }
+    }
+
+    #[cold]
+    fn tell_if_closed(&mut self) {
+        if let Some(closed) = self.closed() {
+            self.told_closed = true;
+            self.observed.tell(|observer| observer.closed(&closed));
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::utf8::Validator;
 /// Payloads from this size stay where they are and become a segment of their own; smaller ones are
 /// copied next to their header. Over a local socket both cost about the same between 4 and 8 KiB:
 /// there the copy begins to cost more than another segment and its entry in a vectored write.
-const CHAIN_MIN: usize = 4096;
+pub(super) const CHAIN_MIN: usize = 4096;
 
 /// The message whose fragments are being sent.
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +43,16 @@ impl Sender {
     /// As [`Connection::send`](crate::Connection::send).
     #[inline]
     pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
-        self.check_send(Priority::Normal)?;
-        self.push_message(message.into(), SendOptions::new());
+        let message = message.into();
+        if self.push_plain(&message) {
+            return Ok(());
+        }
+        self.send_any(message, SendOptions::new())
+    }
+
+    fn send_any(&mut self, message: Message<'_>, options: SendOptions) -> Result<(), SendError> {
+        self.check_send(options.priority())?;
+        self.push_message(message, options);
         Ok(())
     }
 
@@ -59,10 +67,7 @@ impl Sender {
         message: impl Into<Message<'p>>,
         options: impl Into<SendOptions>,
     ) -> Result<(), SendError> {
-        let options = options.into();
-        self.check_send(options.priority())?;
-        self.push_message(message.into(), options);
-        Ok(())
+        self.send_any(message.into(), options.into())
     }
 
     /// Queues a message, or hands it back; see
@@ -98,7 +103,6 @@ impl Sender {
         }
     }
 
-    #[inline]
     fn push_message(&mut self, message: Message<'_>, options: SendOptions) {
         #[cfg(feature = "deflate")]
         if self.push_compressed(&message, options) {

@@ -185,6 +185,11 @@ impl Sender {
 }
 
 impl Deflation {
+    /// Messages from this size are compressed unless somebody says otherwise.
+    pub(super) fn compresses_from(&self) -> usize {
+        self.config.threshold()
+    }
+
     fn wants(&self, len: usize, compress: Compress) -> bool {
         match compress {
             Compress::Auto => len >= self.config.threshold(),

@@ -8,6 +8,7 @@ mod deadlines;
 #[cfg(feature = "deflate")]
 mod deflate;
 mod options;
+mod plain;
 #[cfg(feature = "deflate")]
 mod prepared;
 mod room;

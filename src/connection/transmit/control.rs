@@ -41,10 +41,12 @@ enum Probe {
 
 impl Control {
     /// Bytes that wait.
+    #[inline]
     pub(in crate::connection) fn len(&self) -> usize {
         self.waiting.len()
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -54,6 +54,7 @@ struct Segment {
 
 impl Lane {
     /// Bytes that wait.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -107,6 +108,25 @@ impl Lane {
         }
     }
 
+    /// The small frames, if nothing else waits.
+    #[inline]
+    pub(super) fn only_tail(&self) -> Option<&[u8]> {
+        self.segments.is_empty().then_some(&*self.tail)
+    }
+
+    /// Notes that they were sent.
+    #[inline]
+    pub(super) fn clear_tail(&mut self) {
+        self.tail = Vec::new();
+        (self.len, self.compressed) = (0, 0);
+    }
+
+    /// Gives its memory back, with nothing waiting in it.
+    pub(super) fn release(&mut self) {
+        debug_assert!(self.len == 0, "what waits is sent first");
+        self.segments = VecDeque::new();
+    }
+
     /// What is sent next.
     pub(super) fn front(&self) -> &[u8] {
         match self.segments.front() {
@@ -141,8 +161,7 @@ impl Lane {
         if self.segments.is_empty() {
             let len = self.tail.len();
             if len <= max {
-                self.tail = Vec::new();
-                self.note_sent(len);
+                self.clear_tail();
                 return (len, last);
             }
             // What is sent in part must not grow, or control frames would wait for its end.

@@ -108,12 +108,26 @@ impl Queue {
     }
 
     /// Bytes that wait in all lanes.
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.data_len() + self.control.len() + self.close.len()
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether there are lanes of other classes than [`Priority::Normal`].
+    #[inline]
+    pub(super) fn has_classes(&self) -> bool {
+        self.others.is_some()
+    }
+
+    /// Queues a message in one frame, if there are no other classes and none is open.
+    #[inline]
+    pub(super) fn push_whole(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.normal.push_frame(Ends::Message, write);
     }
 
     /// Queues a data frame in one piece: `write` appends it to the buffer that it is given.
@@ -255,10 +269,36 @@ impl Queue {
         last(class, self.is_open)
     }
 
+    /// All that waits, if that is small frames of one class, as it mostly is.
+    #[inline]
+    fn only_frames(&self) -> Option<&[u8]> {
+        let is_only = self.others.is_none() && self.control.is_empty() && self.close.is_empty();
+        self.normal.only_tail().filter(|_| is_only)
+    }
+
+    /// Notes that all of them were sent.
+    #[inline]
+    fn clear_only_frames(&mut self) {
+        self.at = self.last(Priority::Normal);
+        self.normal.clear_tail();
+    }
+
     /// Calls `visit` with each waiting piece in the order of sending, until it returns false.
     #[cfg(feature = "std")]
-    fn visit<'a>(&'a self, mut visit: impl FnMut(&'a [u8]) -> bool) {
-        let mut data = self.data();
+    fn visit<'a>(&'a self, visit: impl FnMut(&'a [u8]) -> bool) {
+        match &self.others {
+            None => self.visit_between(self.normal.pieces(self.last(Priority::Normal)), visit),
+            Some(others) => self.visit_between(self.by_turns(others), visit),
+        }
+    }
+
+    /// Calls `visit` with the data, and with what goes before, between and after.
+    #[cfg(feature = "std")]
+    fn visit_between<'a>(
+        &'a self,
+        mut data: impl Iterator<Item = (&'a [u8], Ends)>,
+        mut visit: impl FnMut(&'a [u8]) -> bool,
+    ) {
         if self.at == Ends::Nothing {
             for (bytes, ends) in data.by_ref() {
                 if !visit(bytes) {
@@ -280,25 +320,19 @@ impl Queue {
             && visit(last);
     }
 
-    /// The data that waits, in the order of sending, with what each piece ends.
+    /// The data of all classes, in the order of sending, with what each piece ends.
     #[cfg(feature = "std")]
-    fn data(&self) -> impl Iterator<Item = (&[u8], Ends)> {
-        let mut normal = self.normal.pieces(self.last(Priority::Normal));
-        let mut others = self.others.as_ref().map(|others| {
-            let lanes = ByClass::new(|class| {
-                let lane = others.lane(&self.normal, class);
-                lane.pieces(self.last(class))
-            });
-            (lanes, others.waiting(&self.normal), others.schedule)
+    fn by_turns<'a>(&'a self, others: &'a Others) -> impl Iterator<Item = (&'a [u8], Ends)> {
+        let mut lanes = ByClass::new(|class| {
+            let lane = others.lane(&self.normal, class);
+            lane.pieces(self.last(class))
         });
+        let (mut waiting, mut schedule) = (others.waiting(&self.normal), others.schedule);
         let mut at = self.at;
         core::iter::from_fn(move || {
-            let Some((lanes, waiting, schedule)) = &mut others else {
-                return normal.next();
-            };
-            let class = schedule.next(at, waiting);
+            let class = schedule.next(at, &waiting);
             let (bytes, ends) = lanes.of_mut(class).next()?;
-            schedule.note(class, bytes.len(), bytes.len(), waiting);
+            schedule.note(class, bytes.len(), bytes.len(), &waiting);
             *waiting.of_mut(class) -= bytes.len();
             at = ends;
             Some((bytes, ends))
@@ -370,15 +404,9 @@ impl Queue {
     fn clear_if_sent(&mut self) {
         if self.is_empty() {
             self.control.release();
-            *self = Self {
-                at: self.at,
-                is_open: self.is_open,
-                close_started: self.close_started,
-                control: mem::take(&mut self.control),
-                transmitted: self.transmitted,
-                unflushed: self.unflushed,
-                ..Self::default()
-            };
+            self.normal.release();
+            self.others = None;
+            self.close = Vec::new();
         }
     }
 }
@@ -410,7 +438,12 @@ impl Buf for Transmit<'_> {
     }
 
     #[cfg(feature = "std")]
+    #[inline]
     fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
+        if let (Some(frames), Some(slot)) = (self.0.only_frames(), dst.first_mut()) {
+            *slot = IoSlice::new(frames);
+            return usize::from(!frames.is_empty());
+        }
         let mut slots = dst.iter_mut();
         let mut count = 0;
         self.0.visit(|bytes| {
@@ -431,7 +464,21 @@ impl Buf for Transmit<'_> {
     /// # Panics
     ///
     /// If that is more than [`remaining`](Buf::remaining).
-    fn advance(&mut self, mut count: usize) {
+    #[inline]
+    fn advance(&mut self, count: usize) {
+        match self.0.only_frames() {
+            // Nothing is advanced by nothing: what was ended last stays so.
+            Some(frames) if count > 0 && frames.len() == count => {
+                self.0.transmitted += count as u64;
+                self.0.clear_only_frames();
+            }
+            _ => self.advance_any(count),
+        }
+    }
+}
+
+impl Transmit<'_> {
+    fn advance_any(&mut self, mut count: usize) {
         assert!(
             count <= self.remaining(),
             "cannot advance past the end of the output"

@@ -1,0 +1,70 @@
+//! Short messages on a connection with nothing else to see to: most of them.
+
+use super::Sender;
+use crate::frame::short_header;
+use crate::mask::Mask;
+use crate::message::{Kind, Message};
+
+/// Longer messages may be queued without a copy; see `CHAIN_MIN`.
+const MAX_PLAIN: usize = super::data::CHAIN_MIN - 1;
+
+impl Sender {
+    /// Queues a message in the shortest way. `false` if there is something else to be seen to.
+    #[inline(always)]
+    pub(super) fn push_plain(&mut self, message: &Message<'_>) -> bool {
+        let payload = message.as_bytes();
+        let Some(len) = u16::try_from(payload.len()).ok() else {
+            return false;
+        };
+        if payload.len() > MAX_PLAIN || !self.is_plain(payload.len()) {
+            return false;
+        }
+        if let Some(timers) = &mut self.timers {
+            timers.note_message();
+        }
+        self.sent.messages += 1;
+        self.sent.payload += u64::from(len);
+        // 6455-5.3-02: a fresh key for each frame.
+        let key = self.keys.as_mut().map(|keys| keys.next_key());
+        let is_text = message.kind() == Kind::Text;
+        let (header, header_len) = short_header(is_text, len, key);
+        self.queue.push_whole(|buffer| {
+            buffer.reserve(header.len() + payload.len());
+            let start = buffer.len() + header_len;
+            // Eight bytes at once cost less than a few.
+            buffer.extend_from_slice(&header);
+            buffer.truncate(start);
+            buffer.extend_from_slice(payload);
+            if let Some(key) = key {
+                Mask::new(key).apply(buffer.get_mut(start..).unwrap_or_default());
+            }
+        });
+        true
+    }
+
+    /// Whether nothing but the counters has to know of a message of so many bytes.
+    #[inline(always)]
+    fn is_plain(&self, len: usize) -> bool {
+        // Every question is asked, so there is one branch and not one for each.
+        let is_closing = self.closing.ended | self.closing.eof | self.closing.initiator.is_some();
+        let is_busy = self.outgoing.is_some() | self.observed.is_some() | self.queue.has_classes();
+        let is_bounded = (self.max_memory != u32::MAX) | (len > self.max_fragment as usize);
+        // A header of a short message has at most eight bytes. The message that reaches the limit
+        // takes the long way, where that is noted.
+        let is_full = self.queue.data_len() + len + 8 >= self.max_queued;
+        !(is_closing | is_busy | is_bounded | is_full) && !self.may_compress(len)
+    }
+
+    #[cfg(feature = "deflate")]
+    #[inline(always)]
+    fn may_compress(&self, len: usize) -> bool {
+        let deflation = self.deflation.as_ref();
+        deflation.is_some_and(|deflation| deflation.compresses_from() <= len)
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    #[expect(clippy::unused_self, reason = "nothing is compressed")]
+    fn may_compress(&self, _len: usize) -> bool {
+        false
+    }
+}
