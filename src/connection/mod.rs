@@ -201,8 +201,29 @@ impl Connection {
     /// impossible, and [`Error::Capacity`] (1009) as soon as a header declares too much. All
     /// are terminal and repeated by later calls, as are the errors of
     /// [`handle_eof`](Self::handle_eof) and [`handle_timeout`](Self::handle_timeout).
-    #[inline]
+    // Out of line, every event would go through memory.
+    #[inline(always)]
     pub fn receive<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
+        // INVARIANT: nothing is plain any more once the connection is closed.
+        if !self.special {
+            match self.receiver.take_plain(input) {
+                Ok(None) => {}
+                Ok(event) => return Ok(event),
+                Err(error) => {
+                    self.sender.fail(now, error);
+                    return Err(error);
+                }
+            }
+        }
+        self.receive_any(now, input)
+    }
+
+    /// As `receive`, whatever comes.
+    fn receive_any<'b>(
         &mut self,
         now: Instant,
         input: &mut Input<'b>,
@@ -214,7 +235,7 @@ impl Connection {
         if self.special {
             return self.receive_with_care(now, input);
         }
-        let result = self.receiver.receive(now, input);
+        let result = self.receiver.receive_any(now, input);
         match &result {
             // Nothing is owed for a message, unless somebody watches.
             Ok(None | Some(Event::Text(_) | Event::Binary(_) | Event::Fragment(_))) => {}
@@ -225,7 +246,6 @@ impl Connection {
     }
 
     /// As `receive`, for connections where each half has to know something of the other.
-    #[cold]
     fn receive_with_care<'b>(
         &mut self,
         now: Instant,
@@ -259,6 +279,7 @@ impl Connection {
     /// counts as unclean.
     pub fn handle_eof(&mut self) -> Result<(), Error> {
         let result = self.sender.handle_eof();
+        self.receiver.note_eof();
         self.release_if_closed();
         result
     }
@@ -282,6 +303,7 @@ impl Connection {
     /// A message that can no longer be finished goes at once, not when the connection is dropped.
     fn release_if_closed(&mut self) {
         if self.sender.state() == State::Closed {
+            self.receiver.note_eof();
             self.receiver.release();
         }
     }

@@ -86,6 +86,13 @@ impl Decoder {
         self.header_bytewise(input)
     }
 
+    /// Whether the next byte begins a frame.
+    #[inline]
+    pub(crate) fn is_between_frames(&self) -> bool {
+        // INVARIANT: after a failure `partial` is not empty.
+        self.remaining == 0 && self.partial.is_empty()
+    }
+
     /// The first byte of the next frame, if it is there: FIN, reserved bits and opcode.
     pub(crate) fn first_byte(&self, input: &Input<'_>) -> Option<u8> {
         let first = self.partial.first().or_else(|| input.as_slice().first());

@@ -15,6 +15,7 @@ mod header;
 mod opcode;
 mod rules;
 mod short;
+mod whole;
 
 pub use decoder::Decoder;
 pub use encoder::Encoder;
@@ -22,3 +23,4 @@ pub use header::{Header, HeaderBytes};
 pub use opcode::{MAX_CONTROL_PAYLOAD, OpCode};
 pub use rules::{Masking, Rules};
 pub(crate) use short::short_header;
+pub(crate) use whole::Whole;

@@ -44,12 +44,24 @@ impl<'a> Text<'a> {
         Ok(Self(payload))
     }
 
+    /// Unmasks and validates what was received.
+    #[inline(always)]
+    pub(crate) fn unmask(bytes: &'a mut [u8], mask: Option<Mask>) -> Result<Self, InvalidUtf8> {
+        if let Some(mut mask) = mask {
+            mask.apply(bytes);
+        }
+        let mut validator = Validator::new();
+        validator.push(bytes)?;
+        validator.finish()?;
+        Ok(Self(bytes.into()))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         #[expect(unsafe_code, reason = "the text was validated when it arrived")]
         // SAFETY: the field's invariant. `From<&str>` and `From<String>` start from UTF-8;
-        // `from_utf8` checks the payload that it then owns or borrows exclusively or
-        // immutably; `TextBuffer::finish` hands over bytes of which each went through one
+        // `from_utf8` and `unmask` check the payload that it then owns or borrows exclusively
+        // or immutably; `TextBuffer::finish` hands over bytes of which each went through one
         // validator, in order, that ended between two code points.
         unsafe {
             core::str::from_utf8_unchecked(&self.0)

@@ -4,9 +4,9 @@ use super::Receiver;
 use crate::config::Delivery;
 use crate::connection::event::{Event, Fragment};
 use crate::error::{CapacityError, Error, PolicyError, ProtocolError};
-use crate::frame::{Header, OpCode};
+use crate::frame::Header;
 use crate::input::Input;
-use crate::message::{Assembler, Kind, Text};
+use crate::message::{Assembler, Kind};
 use crate::utf8::Validator;
 
 /// The message whose frames arrive.
@@ -35,42 +35,6 @@ pub(super) enum Parts {
 }
 
 impl Receiver {
-    /// Whether a frame is a whole message, and lies whole in the input. Most do.
-    #[inline]
-    pub(super) fn whole_message(&self, header: &Header, input: &Input<'_>) -> Option<Kind> {
-        let whole = header.fin
-            && header.len <= input.len() as u64
-            && header.len <= self.max_frame_size
-            && header.len <= self.max_message_size
-            && header.rsv == 0
-            && self.message.is_none()
-            && self.delivery == Delivery::Messages;
-        if !whole {
-            return None;
-        }
-        match header.opcode {
-            OpCode::Text => Some(Kind::Text),
-            OpCode::Binary => Some(Kind::Binary),
-            OpCode::Continuation | OpCode::Close | OpCode::Ping | OpCode::Pong => None,
-        }
-    }
-
-    /// Lends a whole message out of the input.
-    #[inline]
-    pub(super) fn lend<'b>(
-        &mut self,
-        kind: Kind,
-        input: &mut Input<'b>,
-    ) -> Result<Event<'b>, Error> {
-        let payload = self.decoder.payload(input);
-        self.whole_messages += 1;
-        self.received.payload += payload.len() as u64;
-        Ok(match kind {
-            Kind::Text => Event::Text(Text::from_utf8(payload).map_err(|_| Error::InvalidUtf8)?),
-            Kind::Binary => Event::Binary(payload.into()),
-        })
-    }
-
     /// Decides on a data frame by its header and the message it is in. `None` is a continuation.
     pub(super) fn begin_data(&mut self, kind: Option<Kind>, header: &Header) -> Result<(), Error> {
         self.received.frames += 1;

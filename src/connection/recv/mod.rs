@@ -6,6 +6,7 @@ mod count;
 mod inflate;
 mod memory;
 mod message;
+mod whole;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -21,7 +22,7 @@ use super::observer::{Observed, Observer};
 use crate::close::CloseFrame;
 use crate::config::{Config, Delivery, Limits};
 use crate::error::Error;
-use crate::frame::{Decoder, Header, OpCode, Rules};
+use crate::frame::{Decoder, Header, Masking, OpCode, Rules};
 use crate::input::Input;
 use crate::message::{Kind, Payload};
 use crate::time::Instant;
@@ -37,6 +38,13 @@ use crate::time::Instant;
 /// Between calls it holds at most a partial header (14 bytes), a partial control payload (125
 /// bytes) and the message being assembled.
 pub struct Receiver {
+    /// The next frame may be taken the shortest way; see `whole`. INVARIANT: only while nothing is
+    /// under way, to be watched, or over.
+    is_plain: bool,
+    /// Every frame is masked: this is a server.
+    is_masked: bool,
+    /// The transport ended.
+    eof: bool,
     decoder: Decoder,
     frame: Frame,
     message: Option<Incoming>,
@@ -102,7 +110,10 @@ enum End {
 impl Receiver {
     pub(super) fn new(config: &Config, rules: Rules) -> Self {
         let limits = config.limits();
-        Self {
+        let mut receiver = Self {
+            is_plain: false,
+            is_masked: rules.masking() == Masking::Required,
+            eof: false,
             decoder: Decoder::new(rules),
             frame: Frame::None,
             message: None,
@@ -123,14 +134,16 @@ impl Receiver {
             #[cfg(feature = "deflate")]
             inflation: None,
             end: None,
-        }
+        };
+        receiver.note_plain();
+        receiver
     }
 
     /// Tells somebody what is received; see
     /// [`Connection::set_observer`](super::Connection::set_observer).
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
         self.observed = Observed(Some(observer));
-        self.watched = true;
+        self.note_watched();
     }
 
     /// Changes what the peer may do; see [`Connection::set_limits`](super::Connection::set_limits).
@@ -174,6 +187,18 @@ impl Receiver {
         now: Instant,
         input: &mut Input<'b>,
     ) -> Result<Option<Event<'b>>, Error> {
+        match self.take_plain(input) {
+            Ok(None) => self.receive_any(now, input),
+            result => result,
+        }
+    }
+
+    /// As `receive`, whatever comes.
+    pub(super) fn receive_any<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Result<Option<Event<'b>>, Error> {
         match self.end {
             None => {}
             Some(End::Closed) => {
@@ -196,17 +221,17 @@ impl Receiver {
             Ok(Some(Event::Close(_))) => self.finish(End::Closed),
             Ok(_) => {}
             Err(error) => {
-                self.finish(End::Failed(*error));
-                input.take_all();
+                self.fail(*error, input);
             }
         }
+        self.note_plain();
         result
     }
 
     /// Takes no messages for a while; see [`Connection::pause`](super::Connection::pause).
     pub fn pause(&mut self) {
         self.paused = true;
-        self.watched = true;
+        self.note_watched();
     }
 
     /// Whether no messages are taken.
@@ -222,11 +247,19 @@ impl Receiver {
 
     fn note_watched(&mut self) {
         self.watched = self.paused || self.budget.is_some() || self.observed.is_some();
+        self.note_plain();
+    }
+
+    /// The transport ended.
+    pub(super) fn note_eof(&mut self) {
+        self.eof = true;
+        self.note_plain();
     }
 
     fn finish(&mut self, end: End) {
         self.end = Some(end);
         self.release();
+        self.note_plain();
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called, if at all.
@@ -270,7 +303,6 @@ impl Receiver {
         }
     }
 
-    #[inline]
     fn step<'b>(
         &mut self,
         now: Instant,
@@ -281,14 +313,18 @@ impl Receiver {
                 return Ok(None);
             }
             if self.frame == Frame::None {
+                let whole = self.takes_whole().then(|| self.whole_message(input));
+                if let Some(whole) = whole.flatten() {
+                    if self.watched {
+                        self.note_header();
+                    }
+                    return self.lend(whole, input).map(Some);
+                }
                 let Some(header) = self.decoder.header(input)? else {
                     return Ok(None);
                 };
                 if self.watched {
                     self.note_header();
-                }
-                if let Some(kind) = self.whole_message(&header, input) {
-                    return self.lend(kind, input).map(Some);
                 }
                 self.frame = self.begin(&header)?;
             }
@@ -309,7 +345,6 @@ impl Receiver {
         }
     }
 
-    #[cold]
     fn note_header(&mut self) {
         if let Some(budget) = &mut self.budget {
             budget.note_header();
@@ -317,7 +352,6 @@ impl Receiver {
     }
 
     /// Counts what was taken, and tells the observer.
-    #[cold]
     fn watch(&mut self, now: Instant, taken: usize, result: &Result<Option<Event<'_>>, Error>) {
         if let Some(budget) = &mut self.budget {
             budget.note_bytes(now, taken);
@@ -329,7 +363,6 @@ impl Receiver {
 
     /// Whether what comes next may be taken now: it may be a message in a pause, or too much for a
     /// rate.
-    #[cold]
     fn may_go_on(&mut self, now: Instant, input: &Input<'_>) -> Result<bool, Error> {
         if self.frame != Frame::None {
             if self.paused && self.frame.is_data() {
@@ -367,7 +400,6 @@ impl Receiver {
     }
 
     /// Whether the frame that was taken whole still has something to give.
-    #[inline]
     fn has_more(&self) -> bool {
         #[cfg(feature = "deflate")]
         if let Some(inflation) = &self.inflation {

@@ -114,17 +114,10 @@ impl Lane {
         self.segments.is_empty().then_some(&*self.tail)
     }
 
-    /// Notes that they were sent.
+    /// Notes that all of it was sent, and gives its memory back.
     #[inline]
-    pub(super) fn clear_tail(&mut self) {
-        self.tail = Vec::new();
-        (self.len, self.compressed) = (0, 0);
-    }
-
-    /// Gives its memory back, with nothing waiting in it.
-    pub(super) fn release(&mut self) {
-        debug_assert!(self.len == 0, "what waits is sent first");
-        self.segments = VecDeque::new();
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
     }
 
     /// What is sent next.
@@ -161,7 +154,7 @@ impl Lane {
         if self.segments.is_empty() {
             let len = self.tail.len();
             if len <= max {
-                self.clear_tail();
+                self.clear();
                 return (len, last);
             }
             // What is sent in part must not grow, or control frames would wait for its end.

@@ -269,18 +269,16 @@ impl Queue {
         last(class, self.is_open)
     }
 
-    /// All that waits, if that is small frames of one class, as it mostly is.
+    /// Whether data of one class is all that waits, as it mostly is.
     #[inline]
-    fn only_frames(&self) -> Option<&[u8]> {
-        let is_only = self.others.is_none() && self.control.is_empty() && self.close.is_empty();
-        self.normal.only_tail().filter(|_| is_only)
+    fn is_normal(&self) -> bool {
+        self.others.is_none() && self.control.is_empty() && self.close.is_empty()
     }
 
-    /// Notes that all of them were sent.
+    /// All that waits, if that is small frames of one class.
     #[inline]
-    fn clear_only_frames(&mut self) {
-        self.at = self.last(Priority::Normal);
-        self.normal.clear_tail();
+    fn only_frames(&self) -> Option<&[u8]> {
+        self.normal.only_tail().filter(|_| self.is_normal())
     }
 
     /// Calls `visit` with each waiting piece in the order of sending, until it returns false.
@@ -404,7 +402,7 @@ impl Queue {
     fn clear_if_sent(&mut self) {
         if self.is_empty() {
             self.control.release();
-            self.normal.release();
+            self.normal.clear();
             self.others = None;
             self.close = Vec::new();
         }
@@ -466,13 +464,13 @@ impl Buf for Transmit<'_> {
     /// If that is more than [`remaining`](Buf::remaining).
     #[inline]
     fn advance(&mut self, count: usize) {
-        match self.0.only_frames() {
-            // Nothing is advanced by nothing: what was ended last stays so.
-            Some(frames) if count > 0 && frames.len() == count => {
-                self.0.transmitted += count as u64;
-                self.0.clear_only_frames();
-            }
-            _ => self.advance_any(count),
+        // Nothing is advanced by nothing: what was ended last stays so.
+        if count > 0 && count == self.0.normal.len() && self.0.is_normal() {
+            self.0.transmitted += count as u64;
+            self.0.at = self.0.last(Priority::Normal);
+            self.0.normal.clear();
+        } else {
+            self.advance_any(count);
         }
     }
 }
