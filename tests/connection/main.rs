@@ -28,6 +28,7 @@ mod priorities;
 mod reference;
 mod rfc_examples;
 mod secrets;
+mod shortest;
 mod text;
 mod timers;
 mod wire;

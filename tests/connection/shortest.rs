@@ -1,0 +1,102 @@
+//! The shortest ways, for messages that need nothing else, do what the long ways do.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use sockeye::{Config, Limits, Observer, SendOptions};
+
+use crate::wire::*;
+
+/// Whoever is watched goes the long way.
+struct Watch;
+
+impl Observer for Watch {}
+
+fn role() -> impl Strategy<Value = Role> {
+    prop_oneof![Just(Role::Client), Just(Role::Server)]
+}
+
+/// A frame as a peer sends it, mostly right.
+fn frames(role: Role) -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        8 => Just(0x81_u8),
+        8 => Just(0x82),
+        2 => Just(0x01),
+        2 => Just(0x80),
+        1 => Just(0x89),
+        1 => any::<u8>(),
+    ];
+    let payload = prop_oneof![
+        8 => "\\PC{0,40}".prop_map(String::into_bytes),
+        2 => prop::collection::vec(any::<u8>(), 0..200),
+        1 => (120..140_usize).prop_map(|len| vec![b'x'; len]),
+        1 => (65_530..65_540_usize).prop_map(|len| vec![b'x'; len]),
+    ];
+    let one =
+        (first, payload, prop::bool::weighted(0.02)).prop_map(move |(first, payload, wrong)| {
+            let other = match role {
+                Role::Client => Role::Server,
+                Role::Server => Role::Client,
+            };
+            to(if wrong { other } else { role }, &frame(first, payload))
+        });
+    prop::collection::vec(one, 0..20).prop_map(|frames| frames.concat())
+}
+
+proptest! {
+    #[test]
+    fn receiving(
+        (role, input) in role().prop_flat_map(|role| (Just(role), frames(role))),
+        sizes in prop::collection::vec(1..3000_usize, 1..10),
+        max in prop_oneof![Just(1 << 20), 0..300_u64],
+    ) {
+        let limits = Limits::new().with_max_message_size(max);
+        let config = Config::new().with_limits(limits);
+        let mut outcomes = [false, true].map(|is_watched| {
+            let mut conn = connection(role, &config);
+            if is_watched {
+                conn.set_observer(Arc::new(Watch));
+            }
+            let mut sizes = sizes.iter().copied().cycle();
+            let outcome = feed_in(&mut conn, &input, || sizes.next().unwrap());
+            (outcome.events, outcome.error, outcome.output, conn.received())
+        });
+        // Masking keys differ, but what they mask does not.
+        for (_, _, output, _) in &mut outcomes {
+            let parsed = parse(role, output);
+            *output = parsed.iter().flat_map(|frame| [&[frame.first][..], &frame.payload].concat()).collect();
+        }
+        let [short, long] = outcomes;
+        prop_assert_eq!(short, long);
+    }
+
+    #[test]
+    fn sending(
+        role in role(),
+        sizes in prop::collection::vec(prop_oneof![0..200_usize, 4000..4200_usize, Just(70_000)], 1..20),
+        max in prop_oneof![Just(1 << 20), 0..10_000_usize],
+    ) {
+        let config = Config::new().with_limits(Limits::new().with_max_queued(max));
+        let (mut short, mut long) = (connection(role, &config), connection(role, &config));
+        for (index, size) in sizes.into_iter().enumerate() {
+            let text = "x".repeat(size);
+            if index % 2 == 0 {
+                prop_assert_eq!(short.send(&*text), long.send_with(&*text, SendOptions::new()));
+            } else {
+                let bytes = text.as_bytes();
+                prop_assert_eq!(short.send(bytes), long.send_with(bytes, SendOptions::new()));
+            }
+            prop_assert_eq!(short.queued(), long.queued());
+            prop_assert_eq!(short.has_room(), long.has_room());
+            if index % 5 == 4 {
+                let frames = [&mut short, &mut long].map(|conn| {
+                    let output = drain(conn);
+                    parse(role, &output).into_iter().map(|frame| (frame.first, frame.payload)).collect::<Vec<_>>()
+                });
+                prop_assert_eq!(&frames[0], &frames[1]);
+                prop_assert_eq!(short.poll_drained(), long.poll_drained());
+            }
+        }
+        prop_assert_eq!(short.sent(), long.sent());
+    }
+}
