@@ -18,6 +18,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 programs=${CARGO_TARGET_DIR:-target}/release
+# Who can answer with one flush all that was read.
+batches="sockeye-batch sockudo-ws-batch tokio-tungstenite-batch tokio-websockets-batch yawc-batch"
 
 in_memory() {
     local file=$1
@@ -32,8 +34,8 @@ over_sockets() {
     [ "${1:-}" != quick ] || file=results/sockets-quick.jsonl
     cargo build --quiet --locked --release -p loadgen -p servers
     mkdir -p results
-    for server in ${SERVERS:-$(cd servers/src/bin && printf '%s\n' *.rs | sed 's/\.rs$//' | sort)}; do
-        servers+=("$server=$programs/$server")
+    for server in ${SERVERS:-$(cd servers/src/bin && printf '%s\n' *.rs | sed 's/\.rs$//' | sort) $batches}; do
+        servers+=("$server=$programs/${server%-batch}")
     done
     [ -z "${UWS:-}" ] || servers+=("uWebSockets=$UWS")
     if [ -n "${NODE_WS:-}" ]; then

@@ -76,11 +76,13 @@ pub trait Peer: Sized {
     /// Waits for a message that does not come, as an idle connection does.
     fn wait(&mut self);
 
+    /// Only called if [`CAPS`](Self::CAPS) says that it accepts.
     fn accept(_io: MemIo) -> Self::Server {
-        unimplemented!("it does no handshake")
+        panic!("{} does no handshake", Self::NAME)
     }
 
+    /// Only called if [`CAPS`](Self::CAPS) says that it connects.
     fn connect(_io: MemIo) -> Self::Client {
-        unimplemented!("it does no handshake")
+        panic!("{} does no handshake", Self::NAME)
     }
 }

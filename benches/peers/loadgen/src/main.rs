@@ -5,7 +5,7 @@
 //! loadgen [quick] [load|memory] [point=CONNECTIONSxSIZExDEPTH] [out=FILE] NAME=PROGRAM...
 //! ```
 //!
-//! Each `PROGRAM` is started anew for each point, as `PROGRAM PORT [deflate]`, on the first processor.
+//! Each `PROGRAM` is started anew for each point, as `PROGRAM PORT [deflate] [batch]`, on the first processor.
 //! Prints tables, and writes lines of JSON to `FILE`.
 
 mod client;
@@ -152,7 +152,7 @@ fn load_all(
     let mut rows = Vec::new();
     for program in programs {
         // One message makes no batch.
-        if point.depth == 1 && program.name.ends_with("-batch") {
+        if point.depth == 1 && program.is_batch() {
             continue;
         }
         let load = Server::start(program, false).and_then(|server| load::run(&server, point, time));
@@ -219,10 +219,7 @@ fn memory_of_all(
 ) -> io::Result<()> {
     let mut rows = Vec::new();
     // They hold what the loops of one message at a time do.
-    for program in programs
-        .iter()
-        .filter(|program| !program.name.ends_with("-batch"))
-    {
+    for program in programs.iter().filter(|program| !program.is_batch()) {
         let server = Server::start(program, deflate);
         match server.and_then(|server| memory::run(&server, connections, deflate)) {
             Ok(memory) if memory.deflate == deflate => {

@@ -17,6 +17,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether it is to answer with one flush all that it read.
+    pub fn is_batch(&self) -> bool {
+        self.name.ends_with("-batch")
+    }
+
     pub fn new(name: &str, path: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -47,6 +52,7 @@ impl Server {
         let child = Command::new("taskset")
             .args(["-c", "0", &program.path, &address.port().to_string()])
             .args(deflate.then_some("deflate"))
+            .args(program.is_batch().then_some("batch"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -1,4 +1,4 @@
-//! What the echo servers share. Each is started as `NAME PORT [deflate]`.
+//! What the echo servers share. Each is started as `NAME PORT [deflate] [batch]`.
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -8,6 +8,12 @@ use tokio::task::{LocalSet, spawn_local};
 /// Whether compression is to be agreed on.
 pub fn wants_deflate() -> bool {
     std::env::args().any(|arg| arg == "deflate")
+}
+
+/// Whether all that can be read at once is to be answered with one flush. Not every crate has the
+/// means.
+pub fn wants_batches() -> bool {
+    std::env::args().any(|arg| arg == "batch")
 }
 
 /// Accepts connections, on one thread. Each is a task that `handle` makes.
@@ -29,11 +35,15 @@ pub fn serve<F: Future<Output = ()> + 'static>(handle: impl Fn(TcpStream) -> F) 
         .block_on(LocalSet::new().run_until(accept));
 }
 
-/// Sends every message back before the next one is received: the loop that everybody writes first.
+/// Sends every message back before the next one is received, which is the loop that everybody writes
+/// first, or in batches.
 pub async fn echo<S, M, E>(mut ws: S, is_data: impl Fn(&M) -> bool)
 where
     S: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
 {
+    if wants_batches() {
+        return echo_batches(ws, is_data).await;
+    }
     while let Some(Ok(message)) = ws.next().await {
         if is_data(&message) && ws.send(message).await.is_err() {
             return;
@@ -42,7 +52,7 @@ where
 }
 
 /// Sends back everything that can be received without waiting, and then flushes once.
-pub async fn echo_batches<S, M, E>(mut ws: S, is_data: impl Fn(&M) -> bool)
+async fn echo_batches<S, M, E>(mut ws: S, is_data: impl Fn(&M) -> bool)
 where
     S: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
 {
