@@ -109,6 +109,7 @@ impl Lane {
     }
 
     /// The small frames, if nothing else waits.
+    #[cfg(feature = "std")]
     #[inline]
     pub(super) fn only_tail(&self) -> Option<&[u8]> {
         self.segments.is_empty().then_some(&*self.tail)

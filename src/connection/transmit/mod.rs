@@ -276,6 +276,7 @@ impl Queue {
     }
 
     /// All that waits, if that is small frames of one class.
+    #[cfg(feature = "std")]
     #[inline]
     fn only_frames(&self) -> Option<&[u8]> {
         self.normal.only_tail().filter(|_| self.is_normal())
