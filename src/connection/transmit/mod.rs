@@ -470,6 +470,7 @@ impl Buf for Transmit<'_> {
             self.0.transmitted += count as u64;
             self.0.at = self.0.last(Priority::Normal);
             self.0.normal.clear();
+            self.0.control.release();
         } else {
             self.advance_any(count);
         }
