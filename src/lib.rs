@@ -26,6 +26,7 @@ pub mod mask;
 mod message;
 mod negotiated;
 mod random;
+mod spare;
 mod time;
 pub mod utf8;
 

@@ -268,6 +268,74 @@ impl Connection {
         result
     }
 
+    /// Memory to read the rest of a large frame into, straight from the transport: where its payload
+    /// belongs, so it is not copied.
+    ///
+    /// There is some once [`receive`](Self::receive) has consumed everything, while at least 4 KiB of
+    /// a frame are still to come that is put together with what came before. Then read into it, no
+    /// matter how much, and tell [`filled`](Self::filled). Or do not: then read anywhere, and give it
+    /// to `receive`.
+    ///
+    /// It is no more than the rest of the frame, and no more than what came of its message so far
+    /// or 16 KiB: memory grows with the bytes that came.
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # use std::io::Read;
+    /// # let now = Instant::from_nanos(0);
+    /// # let mut stream = vec![0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0];
+    /// # stream.resize(10 + 65_536, 7);
+    /// # let mut transport = &stream[..];
+    /// # let mut conn = Connection::client(&Config::new(), Negotiated::new(), || [0; 4], now);
+    /// let mut buffer = [0; 4096];
+    /// let event = loop {
+    ///     if let Some(room) = conn.payload_mut() {
+    ///         let count = transport.read(room)?;
+    ///         if let Some(event) = conn.filled(now, count)? {
+    ///             break event;
+    ///         }
+    ///     } else {
+    ///         let count = transport.read(&mut buffer)?;
+    ///         let mut input = Input::new(&mut buffer[..count]);
+    ///         if let Some(event) = conn.receive(now, &mut input)? {
+    ///             break event.into_owned();
+    ///         }
+    ///     }
+    /// };
+    /// assert_eq!(event.into_message().unwrap().as_bytes().len(), 65_536);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn payload_mut(&mut self) -> Option<&mut [u8]> {
+        self.receiver.payload_mut()
+    }
+
+    /// Takes `count` bytes that were read into [`payload_mut`](Self::payload_mut), which gives the
+    /// message if they are its last. No bytes are the end of the transport, and to be told with
+    /// [`handle_eof`](Self::handle_eof).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidUtf8`] (close code 1007), or what failed the connection before.
+    ///
+    /// # Panics
+    ///
+    /// If that is more than there was room for.
+    pub fn filled(&mut self, now: Instant, count: usize) -> Result<Option<Event<'static>>, Error> {
+        let result = self.receiver.filled(count);
+        match &result {
+            Ok(event) if self.special => {
+                self.sender.note_life();
+                if let Some(event) = event {
+                    self.sender.respond(now, event);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => self.sender.fail(now, *error),
+        }
+        result
+    }
+
     /// The transport ended: nothing more will come.
     ///
     /// # Errors

@@ -213,10 +213,22 @@ pub struct HeaderBytes {
 }
 
 impl HeaderBytes {
-    pub(super) const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         bytes: [0; Header::MAX_LEN],
         len: 0,
     };
+
+    /// Takes away what was sent of it, which is no more than there is.
+    pub(crate) fn advance(&mut self, count: usize) {
+        let Some((_, rest)) = self.split_at_checked(count) else {
+            return;
+        };
+        let mut left = Self::EMPTY;
+        for byte in rest {
+            left.push(*byte);
+        }
+        *self = left;
+    }
 
     /// Appends a byte of a header that is not complete, so there is room.
     #[inline]

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::buffer::Buffer;
 use super::text::TextBuffer;
 use super::{Kind, Message, Payload};
 use crate::mask::Mask;
@@ -12,14 +13,17 @@ use crate::utf8::InvalidUtf8;
 /// else.
 pub(crate) enum Assembler {
     Text(TextBuffer),
-    Binary(Vec<u8>),
+    Binary(Buffer),
 }
 
 impl Assembler {
-    pub(crate) fn new(kind: Kind) -> Self {
+    /// Nothing yet, with memory that was used before if there is some of no more than
+    /// `max_capacity`.
+    pub(crate) fn new(kind: Kind, max_capacity: usize) -> Self {
+        let buffer = Buffer::take(max_capacity);
         match kind {
-            Kind::Text => Self::Text(TextBuffer::default()),
-            Kind::Binary => Self::Binary(Vec::new()),
+            Kind::Text => Self::Text(buffer.into()),
+            Kind::Binary => Self::Binary(buffer),
         }
     }
 
@@ -50,7 +54,30 @@ impl Assembler {
         match self {
             Self::Text(text) => text.push(piece, mask, limit),
             Self::Binary(bytes) => {
-                append(bytes, piece, mask, limit);
+                bytes.append(piece, mask, limit);
+                Ok(())
+            }
+        }
+    }
+
+    /// Room for up to `max` more bytes, to be read into; see [`Buffer::room_mut`].
+    pub(crate) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
+        match self {
+            Self::Text(text) => text.room_mut(max, limit),
+            Self::Binary(bytes) => bytes.room_mut(max, limit),
+        }
+    }
+
+    /// Takes `count` bytes that were read into the room; `unmask` unmasks them.
+    pub(crate) fn fill(
+        &mut self,
+        count: usize,
+        unmask: impl FnMut(&mut [u8]),
+    ) -> Result<(), InvalidUtf8> {
+        match self {
+            Self::Text(text) => text.fill(count, unmask),
+            Self::Binary(bytes) => {
+                bytes.fill(count).chunks_mut(STEP).for_each(unmask);
                 Ok(())
             }
         }
@@ -76,21 +103,12 @@ impl fmt::Debug for Assembler {
     }
 }
 
-/// Appends and unmasks.
-pub(super) fn append(buffer: &mut Vec<u8>, piece: &[u8], mask: Option<Mask>, limit: u64) {
-    let needed = buffer.len() + piece.len();
-    if needed > buffer.capacity() {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let capacity = buffer.capacity().saturating_mul(2).min(limit).max(needed);
-        buffer.reserve_exact(capacity - buffer.len());
-    }
-    append_masked(buffer, piece, mask);
-}
+/// What is done to bytes one thing after the other is done in steps that stay in the first-level
+/// cache, which makes one pass over memory of the two.
+pub(super) const STEP: usize = 4096;
 
-/// Copies and masks in steps that stay in the first-level cache, which makes one pass over memory
-/// of the two.
+/// Copies and masks.
 pub(crate) fn append_masked(buffer: &mut Vec<u8>, piece: &[u8], mask: Option<Mask>) {
-    const STEP: usize = 4096;
     let Some(mut mask) = mask else {
         buffer.extend_from_slice(piece);
         return;

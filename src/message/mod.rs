@@ -1,6 +1,7 @@
 //! Messages and the bytes they are made of, the same types for both directions.
 
 mod assembler;
+mod buffer;
 mod payload;
 mod text;
 
@@ -13,6 +14,7 @@ use alloc::vec::Vec;
 
 use crate::error::SendError;
 pub(crate) use assembler::{Assembler, append_masked};
+pub(crate) use payload::Block;
 pub use payload::Payload;
 pub use text::Text;
 

@@ -6,6 +6,8 @@ use core::ops::Deref;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 
+use super::buffer::Buffer;
+
 /// The payload of a frame or message.
 ///
 /// A received payload borrows the caller's read buffer if it lay whole in one read, and owns its
@@ -26,6 +28,16 @@ enum Repr<'a> {
     Lent(&'a mut [u8]),
     Shared(Bytes),
     Unique(BytesMut),
+    /// As `Unique`, in memory that goes back to the thread.
+    Buffer(Buffer),
+}
+
+/// Bytes that a queue can own.
+pub(crate) enum Block {
+    Bytes(Bytes),
+    Unique(BytesMut),
+    Buffer(Buffer),
+    Vec(Vec<u8>),
 }
 
 impl<'a> Payload<'a> {
@@ -41,6 +53,7 @@ impl<'a> Payload<'a> {
             Repr::Borrowed(_) | Repr::Shared(_) => None,
             Repr::Lent(bytes) => Some(bytes),
             Repr::Unique(bytes) => Some(bytes),
+            Repr::Buffer(bytes) => Some(bytes),
         }
     }
 
@@ -51,6 +64,7 @@ impl<'a> Payload<'a> {
             Repr::Lent(bytes) => Bytes::copy_from_slice(bytes),
             Repr::Shared(bytes) => bytes,
             Repr::Unique(bytes) => bytes.freeze(),
+            Repr::Buffer(bytes) => bytes.into_vec().into(),
         }
     }
 
@@ -61,6 +75,7 @@ impl<'a> Payload<'a> {
             Repr::Lent(bytes) => bytes.to_vec(),
             Repr::Shared(bytes) => bytes.into(),
             Repr::Unique(bytes) => bytes.into(),
+            Repr::Buffer(bytes) => bytes.into_vec(),
         }
     }
 
@@ -71,19 +86,8 @@ impl<'a> Payload<'a> {
             Repr::Lent(bytes) => Repr::Unique(BytesMut::from(&*bytes)),
             Repr::Shared(bytes) => Repr::Shared(bytes),
             Repr::Unique(bytes) => Repr::Unique(bytes),
+            Repr::Buffer(bytes) => Repr::Buffer(bytes),
         })
-    }
-
-    /// The bytes as a buffer that can be changed and queued without a copy, or the payload back if
-    /// there is none.
-    pub(crate) fn try_into_unique(self) -> Result<BytesMut, Self> {
-        match self.0 {
-            Repr::Unique(bytes) => Ok(bytes),
-            Repr::Shared(bytes) => bytes
-                .try_into_mut()
-                .map_err(|bytes| Self(Repr::Shared(bytes))),
-            repr @ (Repr::Borrowed(_) | Repr::Lent(_)) => Err(Self(repr)),
-        }
     }
 
     /// The payload to be taken in pieces. They are parts of the same memory where a piece can be
@@ -91,6 +95,10 @@ impl<'a> Payload<'a> {
     /// nobody else can see it.
     pub(crate) fn into_pieces(self, keeps_shared: bool) -> Pieces<'a> {
         Pieces(match self.0 {
+            Repr::Buffer(bytes) => match keeps_shared {
+                true => Repr::Shared(bytes.into_vec().into()),
+                false => return Self::from(bytes.into_vec()).into_pieces(false),
+            },
             Repr::Shared(bytes) if !keeps_shared => {
                 let bytes = bytes.try_into_mut();
                 bytes.map_or_else(Repr::Shared, Repr::Unique)
@@ -100,10 +108,11 @@ impl<'a> Payload<'a> {
     }
 
     /// The bytes for queueing without a copy, or the payload back if they are borrowed.
-    pub(crate) fn try_into_shared(self) -> Result<Bytes, Self> {
+    pub(crate) fn try_into_block(self) -> Result<Block, Self> {
         match self.0 {
-            Repr::Unique(bytes) => Ok(bytes.freeze()),
-            Repr::Shared(bytes) => Ok(bytes),
+            Repr::Unique(bytes) => Ok(Block::Unique(bytes)),
+            Repr::Shared(bytes) => Ok(Block::Bytes(bytes)),
+            Repr::Buffer(bytes) => Ok(Block::Buffer(bytes)),
             repr @ (Repr::Borrowed(_) | Repr::Lent(_)) => Err(Self(repr)),
         }
     }
@@ -120,6 +129,7 @@ impl<'a> Pieces<'a> {
             Repr::Lent(rest) => rest.is_empty(),
             Repr::Shared(rest) => rest.is_empty(),
             Repr::Unique(rest) => rest.is_empty(),
+            Repr::Buffer(rest) => rest.is_empty(),
         }
     }
 
@@ -139,6 +149,8 @@ impl<'a> Pieces<'a> {
             }
             Repr::Shared(rest) => Repr::Shared(rest.split_to(max.min(rest.len()))),
             Repr::Unique(rest) => Repr::Unique(rest.split_to(max.min(rest.len()))),
+            // INVARIANT: `into_pieces` makes none; to be whole is to be in one piece.
+            Repr::Buffer(rest) => Repr::Buffer(core::mem::take(rest)),
         })
     }
 }
@@ -152,6 +164,47 @@ impl Deref for Payload<'_> {
             Repr::Lent(bytes) => bytes,
             Repr::Shared(bytes) => bytes,
             Repr::Unique(bytes) => bytes,
+            Repr::Buffer(bytes) => bytes,
+        }
+    }
+}
+
+impl Block {
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Unique(bytes) => bytes.freeze(),
+            Self::Buffer(bytes) => bytes.into_vec().into(),
+            Self::Vec(bytes) => bytes.into(),
+        }
+    }
+
+    /// The bytes for change, if nobody else can see them.
+    pub(crate) fn as_mut(&mut self) -> Option<&mut [u8]> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Unique(bytes) => Some(bytes),
+            Self::Buffer(bytes) => Some(bytes),
+            Self::Vec(bytes) => Some(bytes),
+        }
+    }
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self::Bytes(Bytes::new())
+    }
+}
+
+impl Deref for Block {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Unique(bytes) => bytes,
+            Self::Buffer(bytes) => bytes,
+            Self::Vec(bytes) => bytes,
         }
     }
 }
@@ -189,6 +242,12 @@ impl From<BytesMut> for Payload<'_> {
 impl From<Vec<u8>> for Payload<'_> {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Repr::Shared(bytes.into()))
+    }
+}
+
+impl From<Buffer> for Payload<'_> {
+    fn from(bytes: Buffer) -> Self {
+        Self(Repr::Buffer(bytes))
     }
 }
 
@@ -264,8 +323,8 @@ mod tests {
         let address = vec.as_ptr();
         let payload = Payload::from(vec).into_owned();
         assert_eq!(payload.as_ptr(), address);
-        let unique = payload.try_into_unique().unwrap();
-        assert_eq!(unique.as_ptr(), address);
+        let block = payload.try_into_block().ok().unwrap();
+        assert_eq!(block.as_ptr(), address);
     }
 
     #[test]

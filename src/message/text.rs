@@ -5,9 +5,9 @@ use core::ops::Deref;
 use core::str::Utf8Error;
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use bytes::Bytes;
 
+use super::buffer::Buffer;
 use super::payload::Payload;
 use crate::mask::Mask;
 use crate::utf8::{InvalidUtf8, Validator};
@@ -156,8 +156,18 @@ impl fmt::Display for Text<'_> {
 #[derive(Default)]
 pub(crate) struct TextBuffer {
     // INVARIANT: exactly the bytes that `validator` accepted since it was new.
-    bytes: Vec<u8>,
+    bytes: Buffer,
     validator: Validator,
+}
+
+impl From<Buffer> for TextBuffer {
+    fn from(bytes: Buffer) -> Self {
+        debug_assert!(bytes.is_empty(), "nothing in it was validated");
+        Self {
+            bytes,
+            validator: Validator::new(),
+        }
+    }
 }
 
 impl TextBuffer {
@@ -177,12 +187,34 @@ impl TextBuffer {
         limit: u64,
     ) -> Result<(), InvalidUtf8> {
         let start = self.bytes.len();
-        super::assembler::append(&mut self.bytes, piece, mask, limit);
+        self.bytes.append(piece, mask, limit);
         // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the
         // message.
         let result = self
             .validator
             .push(self.bytes.get(start..).unwrap_or_default());
+        if result.is_err() {
+            *self = Self::default();
+        }
+        result
+    }
+
+    /// Room to be read into; see [`Buffer::room_mut`].
+    pub(super) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
+        self.bytes.room_mut(max, limit)
+    }
+
+    /// Takes `count` bytes that were read into the room; `unmask` unmasks them.
+    pub(super) fn fill(
+        &mut self,
+        count: usize,
+        mut unmask: impl FnMut(&mut [u8]),
+    ) -> Result<(), InvalidUtf8> {
+        let mut result = Ok(());
+        for step in self.bytes.fill(count).chunks_mut(super::assembler::STEP) {
+            unmask(step);
+            result = result.and_then(|()| self.validator.push(step));
+        }
         if result.is_err() {
             *self = Self::default();
         }

@@ -31,6 +31,7 @@ fn frames(role: Role) -> impl Strategy<Value = Vec<u8>> {
         2 => prop::collection::vec(any::<u8>(), 0..200),
         1 => (120..140_usize).prop_map(|len| vec![b'x'; len]),
         1 => (65_530..65_540_usize).prop_map(|len| vec![b'x'; len]),
+        1 => (1..20_000_usize).prop_map(|len| "€".repeat(len).into_bytes()),
     ];
     let one =
         (first, payload, prop::bool::weighted(0.02)).prop_map(move |(first, payload, wrong)| {
@@ -68,6 +69,44 @@ proptest! {
         }
         let [short, long] = outcomes;
         prop_assert_eq!(short, long);
+    }
+
+    /// With a transport that puts payloads where they belong.
+    #[test]
+    fn receiving_into_place(
+        (role, input) in role().prop_flat_map(|role| (Just(role), frames(role))),
+        sizes in prop::collection::vec(1..30_000_usize, 1..10),
+        max in prop_oneof![Just(1 << 20), 0..30_000_u64],
+    ) {
+        let config = Config::new().with_limits(Limits::new().with_max_message_size(max));
+        let mut copied = connection(role, &config);
+        let mut cycle = sizes.iter().copied().cycle();
+        let expected = feed_in(&mut copied, &input, || cycle.next().unwrap());
+        let mut placed = connection(role, &config);
+        let (mut events, mut error) = (Vec::new(), None);
+        let mut rest = &input[..];
+        for size in sizes.iter().copied().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let mut count = size.min(rest.len());
+            let result = if let Some(room) = placed.payload_mut() {
+                count = count.min(room.len());
+                room[..count].copy_from_slice(&rest[..count]);
+                placed.filled(START, count).map(|event| events.extend(event.map(Got::from)))
+            } else {
+                receive(&mut placed, START, &rest[..count], &mut events)
+            };
+            error = error.or_else(|| result.err());
+            rest = &rest[count..];
+        }
+        let output = drain(&mut placed);
+        if role == Role::Server {
+            prop_assert_eq!(&output, &expected.output);
+        }
+        prop_assert_eq!(output.len(), expected.output.len());
+        prop_assert_eq!((events, error), (expected.events, expected.error));
+        prop_assert_eq!(placed.received(), copied.received());
     }
 
     #[test]

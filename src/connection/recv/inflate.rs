@@ -181,7 +181,7 @@ impl Receiver {
         fin: bool,
         input: &mut Input<'_>,
     ) -> Result<Option<Event<'b>>, Error> {
-        let room = self.room(true);
+        let (room, max_spare) = (self.room(true), self.max_spare());
         let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
             return Ok(None);
         };
@@ -192,7 +192,7 @@ impl Receiver {
         };
         let active = inflation.activate();
         if matches!(message.parts, Parts::None) {
-            message.parts = Parts::Assembled(Assembler::new(message.kind));
+            message.parts = Parts::Assembled(Assembler::new(message.kind, max_spare));
         }
         let Parts::Assembled(assembler) = &mut message.parts else {
             return Ok(None);

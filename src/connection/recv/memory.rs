@@ -42,6 +42,15 @@ impl Receiver {
         (left as usize).saturating_sub(besides)
     }
 
+    /// How much memory a new message may begin with. Where what is held is limited, it has what it
+    /// needs and no more: the rest is the other half's.
+    pub(super) fn max_spare(&self) -> usize {
+        match self.has_max_memory() {
+            true => 0,
+            false => usize::try_from(self.max_message_size).unwrap_or(usize::MAX),
+        }
+    }
+
     #[cfg(not(feature = "deflate"))]
     #[expect(clippy::unused_self, reason = "nothing is compressed")]
     fn held_to_inflate(&self) -> usize {

@@ -117,12 +117,12 @@ impl Receiver {
         fin: bool,
         input: &mut Input<'_>,
     ) -> Result<Option<Event<'b>>, Error> {
-        let room = self.room(false);
+        let (room, max_spare) = (self.room(false), self.max_spare());
         let Some(message) = &mut self.message else {
             return Ok(None);
         };
         if !matches!(message.parts, Parts::Assembled(_)) {
-            message.parts = Parts::Assembled(Assembler::new(message.kind));
+            message.parts = Parts::Assembled(Assembler::new(message.kind, max_spare));
         }
         let Parts::Assembled(assembler) = &mut message.parts else {
             return Ok(None);
@@ -135,7 +135,15 @@ impl Receiver {
         assembler
             .push(piece, mask, self.max_message_size.min(room as u64))
             .map_err(|_| Error::InvalidUtf8)?;
-        if self.decoder.remaining() > 0 || !fin {
+        if self.decoder.remaining() > 0 {
+            return Ok(None);
+        }
+        self.end_of_frame(fin)
+    }
+
+    /// The message, if the frame that was appended to it was its last.
+    pub(super) fn end_of_frame<'b>(&mut self, fin: bool) -> Result<Option<Event<'b>>, Error> {
+        if !fin {
             return Ok(None);
         }
         match self.message.take().map(|message| message.parts) {

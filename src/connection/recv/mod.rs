@@ -2,6 +2,7 @@
 
 mod budget;
 mod count;
+mod direct;
 #[cfg(feature = "deflate")]
 mod inflate;
 mod memory;

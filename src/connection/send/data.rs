@@ -234,34 +234,29 @@ impl Sender {
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let header = outline.header(key, payload.len());
         if payload.len() >= CHAIN_MIN {
-            self.push_large(outline.place(), &header, key, payload);
+            self.push_large(outline.place(), header, key, payload);
         } else {
             let append = |buffer: &mut Vec<u8>| append(buffer, &header, key, &payload);
             self.queue.push_frame(outline.place(), append);
         }
     }
 
-    /// Queues a frame without a copy where the payload allows it: a server shares it, a client
-    /// masks it in place if nobody else can see it.
+    /// Queues a frame without a copy where the payload allows it. A client's is masked before it
+    /// leaves, in place if nobody else can see it.
     fn push_large(
         &mut self,
         place: Place,
-        header: &[u8],
+        header: HeaderBytes,
         key: Option<[u8; 4]>,
         payload: Payload<'_>,
     ) {
-        let payload = match key {
-            None => payload.try_into_shared(),
-            Some(key) => payload.try_into_unique().map(|mut bytes| {
-                Mask::new(key).apply(&mut bytes);
-                bytes.freeze()
-            }),
-        };
-        match payload {
-            Ok(payload) => self.queue.push_chained(place, header, payload),
+        match payload.try_into_block() {
+            Ok(payload) => self
+                .queue
+                .push_chained(place, header, payload, key.map(Mask::new)),
             Err(payload) => self
                 .queue
-                .push_frame(place, |buffer| append(buffer, header, key, &payload)),
+                .push_frame(place, |buffer| append(buffer, &header, key, &payload)),
         }
     }
 

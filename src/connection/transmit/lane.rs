@@ -4,9 +4,13 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::mem;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 
-use crate::frame::{Header, Rules};
+use super::segment::Segment;
+use super::spare;
+use crate::frame::{Header, HeaderBytes, Rules};
+use crate::mask::Mask;
+use crate::message::Block;
 
 /// A segment of small frames is closed at this size, to keep what is written at once within the
 /// first-level cache.
@@ -33,9 +37,9 @@ impl Ends {
 ///
 /// INVARIANT: a segment that begins inside a message ends with it, or inside it. So the end of a
 /// segment that has another message in it is not far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Lane {
-    /// Some hold many small frames, some are the payload of one large frame.
+    /// INVARIANT: the first one is ready to leave.
     segments: VecDeque<Segment>,
     /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it
     /// sent.
@@ -44,12 +48,6 @@ pub(super) struct Lane {
     len: usize,
     /// Where the last compressed message ends, less what was sent.
     compressed: usize,
-}
-
-#[derive(Debug)]
-struct Segment {
-    bytes: Bytes,
-    ends: Ends,
 }
 
 impl Lane {
@@ -82,6 +80,9 @@ impl Lane {
     #[inline]
     pub(super) fn push_frame(&mut self, ends: Ends, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.tail.len();
+        if self.tail.capacity() == 0 {
+            self.tail = spare::take_buffer();
+        }
         write(&mut self.tail);
         self.len += self.tail.len() - before;
         if self.tail.len() >= SEGMENT_SIZE {
@@ -89,22 +90,44 @@ impl Lane {
         }
     }
 
-    /// Queues a frame whose payload stays where it is.
-    pub(super) fn push_chained(&mut self, ends: Ends, header: &[u8], payload: Bytes) {
+    /// Queues a frame whose payload stays where it is; `last` is what the frame before it ends.
+    pub(super) fn push_chained(
+        &mut self,
+        last: Ends,
+        ends: Ends,
+        header: HeaderBytes,
+        payload: Block,
+        mask: Option<Mask>,
+    ) {
+        self.close_tail(last);
         self.len += header.len() + payload.len();
-        self.tail.extend_from_slice(header);
-        self.close_tail(Ends::Nothing);
-        self.segments.push_back(Segment {
-            bytes: payload,
-            ends,
-        });
+        self.push_segment(Segment::chained(header, payload, mask, ends));
     }
 
     /// Lets the frames that come next begin a segment.
     pub(super) fn close_tail(&mut self, ends: Ends) {
         if !self.tail.is_empty() {
-            let bytes = mem::take(&mut self.tail).into();
-            self.segments.push_back(Segment { bytes, ends });
+            let bytes = mem::take(&mut self.tail);
+            self.push_segment(Segment::frames(bytes, ends));
+        }
+    }
+
+    fn push_segment(&mut self, mut segment: Segment) {
+        if self.segments.is_empty() {
+            segment.make_ready();
+            if self.segments.capacity() == 0 {
+                self.segments = spare::take_queue();
+            }
+        }
+        self.segments.push_back(segment);
+    }
+
+    fn pop_segment(&mut self) {
+        if let Some(sent) = self.segments.pop_front() {
+            sent.release();
+        }
+        if let Some(front) = self.segments.front_mut() {
+            front.make_ready();
         }
     }
 
@@ -118,31 +141,59 @@ impl Lane {
     /// Notes that all of it was sent, and gives its memory back.
     #[inline]
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        if self.tail.capacity() > 0 {
+            spare::put_buffer(mem::take(&mut self.tail));
+        }
+        if self.segments.capacity() > 0 {
+            self.clear_segments();
+        }
+        self.len = 0;
+        self.compressed = 0;
+    }
+
+    fn clear_segments(&mut self) {
+        let mut segments = mem::take(&mut self.segments);
+        segments.drain(..).for_each(Segment::release);
+        spare::put_queue(segments);
     }
 
     /// What is sent next.
     pub(super) fn front(&self) -> &[u8] {
         match self.segments.front() {
-            Some(segment) => &segment.bytes,
+            Some(segment) => segment.front().0,
             None => &self.tail,
         }
     }
 
-    /// All that waits, with what its end ends; `last` is what the last frame does.
+    /// What waits and is ready, with what its end ends; `last` is what the last frame does.
     #[cfg(feature = "std")]
     pub(super) fn pieces(&self, last: Ends) -> impl Iterator<Item = (&[u8], Ends)> {
-        let segments = self.segments.iter();
-        let tail = (!self.tail.is_empty()).then_some((&*self.tail, last));
+        let segments = self.segments.iter().map(Some).chain([None]);
         segments
-            .map(|segment| (&*segment.bytes, segment.ends))
-            .chain(tail)
+            .take_while(|segment| segment.is_none_or(Segment::is_ready))
+            .flat_map(move |segment| match segment {
+                Some(segment) => segment.pieces(),
+                None => [(&*self.tail, last), (&[], last)],
+            })
+            .filter(|(piece, _)| !piece.is_empty())
+    }
+
+    /// Whether all that waits is ready.
+    #[cfg(feature = "std")]
+    pub(super) fn is_ready(&self) -> bool {
+        self.segments.iter().all(Segment::is_ready)
     }
 
     /// Takes the front away.
     pub(super) fn take_front(&mut self, last: Ends) -> (Bytes, Ends) {
-        let (bytes, ends) = match self.segments.pop_front() {
-            Some(segment) => (segment.bytes, segment.ends),
+        let (bytes, ends) = match self.segments.front_mut() {
+            Some(segment) => {
+                let (bytes, ends, is_all) = segment.take_front();
+                if is_all {
+                    self.pop_segment();
+                }
+                (bytes, ends)
+            }
             None => (mem::take(&mut self.tail).into(), last),
         };
         self.note_sent(bytes.len());
@@ -167,12 +218,11 @@ impl Lane {
         let Some(front) = self.segments.front_mut() else {
             return (0, at);
         };
-        let count = max.min(front.bytes.len());
-        front.bytes.advance(count);
+        let (count, is_all) = front.advance(max);
         let mut ends = Ends::Nothing;
-        if front.bytes.is_empty() {
+        if is_all {
             ends = front.ends;
-            self.segments.pop_front();
+            self.pop_segment();
         }
         self.note_sent(count);
         (count, ends)
@@ -202,7 +252,7 @@ impl Lane {
         let mut index = 0;
         while let Some(segment) = self.segments.get(index) {
             if at != Ends::Nothing {
-                let end = Frames::new(&segment.bytes).find(|(_, fin)| *fin);
+                let end = Frames::new(segment.whole_frames()).find(|(_, fin)| *fin);
                 if let Some((end, _)) = end {
                     return self.split(index, end, Ends::Message);
                 }
@@ -216,14 +266,8 @@ impl Lane {
     }
 
     fn split(&mut self, index: usize, end: usize, ends: Ends) {
-        let Some(segment) = self.segments.get_mut(index) else {
-            return;
-        };
-        if end < segment.bytes.len() {
-            let rest = Segment {
-                bytes: segment.bytes.split_off(end),
-                ends: mem::replace(&mut segment.ends, ends),
-            };
+        let segment = self.segments.get_mut(index);
+        if let Some(rest) = segment.and_then(|segment| segment.split_off(end, ends)) {
             self.segments.insert(index + 1, rest);
         }
     }

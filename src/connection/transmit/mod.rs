@@ -5,6 +5,8 @@ mod debug;
 mod lane;
 mod others;
 mod schedule;
+mod segment;
+mod spare;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -20,6 +22,10 @@ use others::Others;
 #[cfg(feature = "std")]
 use schedule::ByClass;
 pub use schedule::Priority;
+
+use crate::frame::HeaderBytes;
+use crate::mask::Mask;
+use crate::message::Block;
 
 /// Frames on their way out, in lanes.
 ///
@@ -139,9 +145,16 @@ impl Queue {
     }
 
     /// Queues a data frame whose payload stays where it is.
-    pub(super) fn push_chained(&mut self, place: Place, header: &[u8], payload: Bytes) {
+    pub(super) fn push_chained(
+        &mut self,
+        place: Place,
+        header: HeaderBytes,
+        payload: Block,
+        mask: Option<Mask>,
+    ) {
+        let last = self.last(place.priority);
         self.push(place, |lane| {
-            lane.push_chained(Ends::message_if(place.fin), header, payload);
+            lane.push_chained(last, Ends::message_if(place.fin), header, payload, mask);
         });
     }
 
@@ -316,7 +329,15 @@ impl Queue {
         let _all = visit(first)
             && visit(self.control.waiting())
             && data.all(|(bytes, _)| visit(bytes))
+            && self.is_ready()
             && visit(last);
+    }
+
+    /// Whether all data was visited, and not only what has its mask.
+    #[cfg(feature = "std")]
+    fn is_ready(&self) -> bool {
+        let others = self.others.as_ref();
+        self.normal.is_ready() && others.is_none_or(|others| others.is_ready())
     }
 
     /// The data of all classes, in the order of sending, with what each piece ends.
@@ -502,6 +523,7 @@ mod tests {
 
     use super::control::MAX_PONGS_QUEUED;
     use super::*;
+    use crate::frame::{Header, OpCode};
 
     const PLACE: Place = Place {
         priority: Priority::Normal,
@@ -519,6 +541,16 @@ mod tests {
     fn push(queue: &mut Queue, payload: &[u8]) {
         let frame = frame(0x82, payload);
         queue.push_frame(PLACE, |buffer| buffer.extend_from_slice(&frame));
+    }
+
+    fn push_chained(queue: &mut Queue, payload: &'static [u8]) {
+        let header = Header::new(OpCode::Binary, payload.len() as u64).encode();
+        queue.push_chained(
+            PLACE,
+            header,
+            Block::Bytes(Bytes::from_static(payload)),
+            None,
+        );
     }
 
     fn send(queue: &mut Queue, count: usize) -> Vec<u8> {
@@ -558,7 +590,7 @@ mod tests {
             let mut queue = Queue::default();
             push(&mut queue, b"one");
             push(&mut queue, b"two");
-            queue.push_chained(PLACE, &[0x82, 5], Bytes::from_static(b"three"));
+            push_chained(&mut queue, b"three");
             let mut sent = send(&mut queue, count);
             queue.control_mut().push(&frame(0x89, b"P"));
             sent.extend(send_all(&mut queue));
@@ -621,7 +653,7 @@ mod tests {
         for count in 0..30 {
             let mut queue = Queue::default();
             push(&mut queue, b"one");
-            queue.push_chained(PLACE, &[0x82, 5], Bytes::from_static(b"three"));
+            push_chained(&mut queue, b"three");
             push(&mut queue, b"four");
             queue.control_mut().push(&frame(0x89, b"ping"));
             queue.set_close(b"close");

@@ -17,6 +17,12 @@ impl Others {
         self.urgent.len() + self.high.len() + self.bulk.len()
     }
 
+    /// Whether all that waits is ready.
+    #[cfg(feature = "std")]
+    pub(super) fn is_ready(&self) -> bool {
+        self.urgent.is_ready() && self.high.is_ready() && self.bulk.is_ready()
+    }
+
     pub(super) fn lane<'a>(&'a self, normal: &'a Lane, class: Priority) -> &'a Lane {
         match class {
             Priority::Urgent => &self.urgent,

@@ -65,6 +65,17 @@ impl<const OWNED: bool> Core<OWNED> {
             if left == 0 {
                 return;
             }
+            // The rest of a large frame goes where it belongs.
+            if let Some(room) = self.conn.payload_mut() {
+                let count = self.io.read(room).expect("endless input");
+                let event = self.conn.filled(now, count).expect("valid frames");
+                if let Some(event) = event {
+                    let message = event.into_message().expect("nothing but messages");
+                    handle(&mut self.conn, &mut self.io, message);
+                    left -= 1;
+                }
+                continue;
+            }
             self.buffer.resize(READ, 0);
             let count = self.io.read(&mut self.buffer).expect("endless input");
             self.unread = 0..count;

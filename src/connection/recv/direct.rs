@@ -1,0 +1,79 @@
+//! Payloads that the transport reads straight into the message they belong to, without a read buffer
+//! in between.
+
+use super::message::Parts;
+use super::{End, Frame, Receiver};
+use crate::connection::event::Event;
+use crate::error::Error;
+use crate::input::Input;
+
+/// For less it is not worth a read of its own: with what comes behind it, it is copied in no time.
+const MIN_DIRECT: u64 = 4096;
+
+impl Receiver {
+    /// Memory to read into; see [`Connection::payload_mut`](crate::Connection::payload_mut).
+    pub fn payload_mut(&mut self) -> Option<&mut [u8]> {
+        let remaining = self.decoder.remaining();
+        // Who is watched goes by what was consumed, and so does a limit for all that is held.
+        let is_special = self.watched || self.has_max_memory() || self.end.is_some() || self.eof;
+        if remaining < MIN_DIRECT || is_special || !self.frame.is_data() {
+            return None;
+        }
+        let message = self.message.as_mut()?;
+        #[cfg(feature = "deflate")]
+        if message.compressed {
+            return None;
+        }
+        let Parts::Assembled(assembler) = &mut message.parts else {
+            return None;
+        };
+        let max = usize::try_from(remaining).unwrap_or(usize::MAX);
+        Some(assembler.room_mut(max, self.max_message_size))
+    }
+
+    /// Takes what was read there; see [`Connection::filled`](crate::Connection::filled).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::filled`](crate::Connection::filled).
+    ///
+    /// # Panics
+    ///
+    /// As [`Connection::filled`](crate::Connection::filled).
+    pub fn filled(&mut self, count: usize) -> Result<Option<Event<'static>>, Error> {
+        assert!(
+            count as u64 <= self.decoder.remaining(),
+            "more than there was room for"
+        );
+        if let Some(End::Failed(error)) = self.end {
+            return Err(error);
+        }
+        self.received.bytes += count as u64;
+        let result = self.fill(count);
+        if let Err(error) = &result {
+            self.finish(End::Failed(*error));
+        }
+        self.note_plain();
+        result
+    }
+
+    fn fill(&mut self, count: usize) -> Result<Option<Event<'static>>, Error> {
+        let (Some(message), Frame::Data { fin }) = (&mut self.message, self.frame) else {
+            return Ok(None);
+        };
+        let Parts::Assembled(assembler) = &mut message.parts else {
+            return Ok(None);
+        };
+        self.received.payload += count as u64;
+        let decoder = &mut self.decoder;
+        let filled = assembler.fill(count, |step| {
+            decoder.payload(&mut Input::new(step));
+        });
+        filled.map_err(|_| Error::InvalidUtf8)?;
+        if self.decoder.remaining() > 0 {
+            return Ok(None);
+        }
+        self.frame = Frame::None;
+        self.end_of_frame(fin)
+    }
+}

@@ -1,0 +1,71 @@
+//! What a thread keeps for the next lane that has something to send, so that a message costs no
+//! allocation and an idle connection no memory.
+
+pub(super) use thread::{put_buffer, put_queue, take_buffer, take_queue};
+
+#[cfg(feature = "std")]
+mod thread {
+    use alloc::collections::VecDeque;
+    use alloc::vec::Vec;
+    use core::cell::Cell;
+
+    use super::super::segment::Segment;
+    use crate::spare::Spares;
+
+    /// A queue that had more segments at once is not kept.
+    const MAX_SEGMENTS: usize = 64;
+
+    std::thread_local! {
+        // A connection mostly sends all that it has before the next one has its turn: one buffer for
+        // small frames, one for what is masked, some for those that wait. Each has room for an
+        // automatic fragment, which makes half a mebibyte a thread.
+        static BUFFERS: Spares = const { Spares::new(4, 128 * 1024) };
+        static QUEUE: Cell<VecDeque<Segment>> = const { Cell::new(VecDeque::new()) };
+    }
+
+    // While a thread ends there is nothing kept any more.
+
+    #[inline]
+    pub(in super::super) fn take_buffer() -> Vec<u8> {
+        let taken = BUFFERS.try_with(|spares| spares.take(usize::MAX));
+        taken.ok().flatten().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(in super::super) fn put_buffer(mut buffer: Vec<u8>) {
+        buffer.clear();
+        let _ended = BUFFERS.try_with(|spares| spares.put(buffer));
+    }
+
+    pub(in super::super) fn take_queue() -> VecDeque<Segment> {
+        QUEUE.try_with(Cell::take).unwrap_or_default()
+    }
+
+    pub(in super::super) fn put_queue(queue: VecDeque<Segment>) {
+        debug_assert!(queue.is_empty(), "nobody waits in it any more");
+        if (1..=MAX_SEGMENTS).contains(&queue.capacity()) {
+            let _ended = QUEUE.try_with(|place| place.set(queue));
+        }
+    }
+}
+
+/// Without threads there is nobody to keep anything.
+#[cfg(not(feature = "std"))]
+mod thread {
+    use alloc::collections::VecDeque;
+    use alloc::vec::Vec;
+
+    use super::super::segment::Segment;
+
+    pub(in super::super) fn take_buffer() -> Vec<u8> {
+        Vec::new()
+    }
+
+    pub(in super::super) fn put_buffer(_buffer: Vec<u8>) {}
+
+    pub(in super::super) fn take_queue() -> VecDeque<Segment> {
+        VecDeque::new()
+    }
+
+    pub(in super::super) fn put_queue(_queue: VecDeque<Segment>) {}
+}

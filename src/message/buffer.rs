@@ -1,0 +1,227 @@
+//! The buffer that a message is put together in.
+
+use alloc::vec::Vec;
+use core::mem;
+use core::ops::{Deref, DerefMut};
+
+use super::assembler::STEP;
+use crate::mask::Mask;
+
+/// The payload of a message so far. Its memory is the thread's, and goes back when it is dropped.
+#[derive(Default)]
+pub(crate) struct Buffer {
+    /// All of it is initialized, so that a transport can read into what is not filled.
+    memory: Vec<u8>,
+    /// INVARIANT: no more than `memory` has.
+    filled: usize,
+}
+
+/// The least room that is made for a read: what a transport mostly has at once.
+const MIN_ROOM: usize = 16 * 1024;
+
+impl Buffer {
+    /// An empty buffer, with memory that was used before if there is some of no more than
+    /// `max_capacity`.
+    pub(crate) fn take(max_capacity: usize) -> Self {
+        Self {
+            memory: spare::take(max_capacity),
+            filled: 0,
+        }
+    }
+
+    /// Bytes that the buffer has memory for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.memory.capacity()
+    }
+
+    /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
+    /// declared length, and to no more than `limit`, which the caller has seen that they keep to.
+    pub(crate) fn append(&mut self, piece: &[u8], mask: Option<Mask>, limit: u64) {
+        self.grow(piece.len(), limit);
+        let Some(mut mask) = mask else {
+            return self.extend(piece);
+        };
+        for step in piece.chunks(STEP) {
+            let start = self.filled;
+            self.extend(step);
+            mask.apply(self.get_mut(start..).unwrap_or_default());
+        }
+    }
+
+    /// Room for up to `max` more bytes, to be read into; never none. It is no more than what has
+    /// come, or what a read mostly has, because more may never come.
+    pub(crate) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
+        let more = max.min(self.filled.max(MIN_ROOM));
+        self.grow(more, limit);
+        let end = self.filled + more;
+        if self.memory.len() < end {
+            self.memory.resize(end, 0);
+        }
+        self.memory.get_mut(self.filled..end).unwrap_or_default()
+    }
+
+    /// Notes that `count` bytes were read into the room. Returns them.
+    pub(crate) fn fill(&mut self, count: usize) -> &mut [u8] {
+        let start = self.filled;
+        self.filled = (start + count).min(self.memory.len());
+        self.memory.get_mut(start..self.filled).unwrap_or_default()
+    }
+
+    pub(crate) fn into_vec(mut self) -> Vec<u8> {
+        let mut memory = mem::take(&mut self.memory);
+        memory.truncate(self.filled);
+        memory
+    }
+
+    /// Makes memory for so many more bytes.
+    fn grow(&mut self, more: usize, limit: u64) {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let needed = self.filled + more;
+        if needed > self.memory.capacity() {
+            let capacity = self.memory.capacity().saturating_mul(2).min(limit);
+            // What is initialized and not filled is not worth a copy.
+            self.memory.truncate(self.filled);
+            self.memory
+                .reserve_exact(capacity.max(needed) - self.filled);
+        }
+    }
+
+    fn extend(&mut self, piece: &[u8]) {
+        let end = self.filled + piece.len();
+        match self.memory.get_mut(self.filled..end) {
+            Some(room) => room.copy_from_slice(piece),
+            None => {
+                self.memory.truncate(self.filled);
+                self.memory.extend_from_slice(piece);
+            }
+        }
+        self.filled = end;
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.memory.get(..self.filled).unwrap_or_default()
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.memory.get_mut(..self.filled).unwrap_or_default()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if self.memory.capacity() > 0 {
+            spare::put(mem::take(&mut self.memory));
+        }
+    }
+}
+
+/// The thread's buffers that no message is in.
+#[cfg(feature = "std")]
+mod spare {
+    use alloc::vec::Vec;
+
+    use crate::spare::Spares;
+
+    // A message of a mebibyte is received without an allocation; twice that is much to keep. Few
+    // messages are put together at the same time, or kept while the next one is.
+    std::thread_local! {
+        static SPARES: Spares = const { Spares::new(2, 1 << 20) };
+    }
+
+    pub(super) fn take(max_capacity: usize) -> Vec<u8> {
+        // While a thread ends there are none any more.
+        let taken = SPARES.try_with(|spares| spares.take(max_capacity));
+        taken.ok().flatten().unwrap_or_default()
+    }
+
+    pub(super) fn put(memory: Vec<u8>) {
+        let _ended = SPARES.try_with(|spares| spares.put(memory));
+    }
+}
+
+/// Without threads there is nobody to keep any.
+#[cfg(not(feature = "std"))]
+mod spare {
+    use alloc::vec::Vec;
+
+    pub(super) fn take(_max_capacity: usize) -> Vec<u8> {
+        Vec::new()
+    }
+
+    pub(super) fn put(memory: Vec<u8>) {
+        drop(memory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const KEY: [u8; 4] = [1, 2, 3, 4];
+
+    proptest! {
+        /// Whether bytes are copied or read into place, and whatever was in the memory before.
+        #[test]
+        fn holds_what_was_put_in(pieces: Vec<(bool, bool, Vec<u8>)>, before in 0..100_usize) {
+            let mut buffer = Buffer::default();
+            buffer.append(&vec![7; before], None, u64::MAX);
+            drop(buffer);
+            let mut buffer = Buffer::take(usize::MAX);
+            let mut expected = Vec::new();
+            for (direct, masked, piece) in pieces {
+                let mask = masked.then_some(Mask::new(KEY));
+                let mut clear = piece.clone();
+                if let Some(mut mask) = mask {
+                    mask.apply(&mut clear);
+                }
+                expected.extend_from_slice(&clear);
+                if direct && !piece.is_empty() {
+                    let room = buffer.room_mut(piece.len(), u64::MAX);
+                    prop_assert_eq!(room.len(), piece.len());
+                    room.copy_from_slice(&clear);
+                    prop_assert_eq!(buffer.fill(piece.len()), &clear[..]);
+                } else {
+                    buffer.append(&piece, mask, u64::MAX);
+                }
+                prop_assert_eq!(&*buffer, &expected[..]);
+            }
+            prop_assert_eq!(buffer.into_vec(), expected);
+        }
+    }
+
+    #[test]
+    fn grows_with_what_came_and_to_the_limit() {
+        let mut buffer = Buffer::default();
+        buffer.append(&[0; 100], None, 150);
+        buffer.append(&[0; 10], None, 150);
+        assert_eq!(buffer.capacity(), 150);
+        let mut buffer = Buffer::default();
+        assert_eq!(buffer.room_mut(1 << 30, u64::MAX).len(), MIN_ROOM);
+        buffer.fill(MIN_ROOM);
+        buffer.room_mut(1 << 30, u64::MAX);
+        buffer.fill(MIN_ROOM);
+        assert_eq!(buffer.room_mut(1 << 30, u64::MAX).len(), 2 * MIN_ROOM);
+    }
+
+    #[cfg(feature = "std")]
+    #[test]
+    fn memory_is_used_again() {
+        let mut first = Buffer::default();
+        first.append(&[1; 1000], None, u64::MAX);
+        let address = first.as_ptr();
+        drop(first);
+        let mut second = Buffer::take(1000);
+        second.append(&[2; 10], None, u64::MAX);
+        assert_eq!((&*second, second.as_ptr()), (&[2; 10][..], address));
+    }
+}
