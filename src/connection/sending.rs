@@ -103,6 +103,46 @@ impl Connection {
         self.sender.send_fragment(kind, payload, fin)
     }
 
+    /// As [`send`](Self::send), and writes it at once: `write` is given the pieces of a frame and
+    /// returns how many bytes the transport took of them. What it did not take is queued.
+    ///
+    /// It saves the copy into the queue: a server's payload is written from where it is, and a client's
+    /// is masked just before. A message in several frames calls `write` for each of them, until one
+    /// was not taken whole. If something waits already, or the message is to be compressed, it is
+    /// queued behind that and `write` is not called.
+    ///
+    /// So when [`queued`](Self::queued) is not 0 afterwards, go on with
+    /// [`poll_transmit`](Self::poll_transmit).
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # let mut conn = Connection::server(&Config::new(), Negotiated::new(), Instant::from_nanos(0));
+    /// let mut wire = Vec::new();
+    /// conn.send_through("hello", |pieces| {
+    ///     let bytes = pieces.concat();
+    ///     wire.extend_from_slice(&bytes); // or `write_vectored`; 0 if it would block or failed
+    ///     bytes.len()
+    /// })?;
+    /// assert_eq!((wire.as_slice(), conn.queued()), (&b"\x81\x05hello"[..], 0));
+    /// # Ok::<(), SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    ///
+    /// # Panics
+    ///
+    /// If `write` claims to have taken more than it was given.
+    #[inline]
+    pub fn send_through<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        write: impl FnMut(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        self.sender.send_through(message, write)
+    }
+
     /// As [`send`](Self::send), choosing the class of the message and whether it is compressed.
     ///
     /// Only what a message does not overtake counts for [`SendError::Full`]: one that is urgent has

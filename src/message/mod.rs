@@ -1,5 +1,6 @@
 //! Messages and the bytes they are made of, the same types for both directions.
 
+mod arena;
 mod assembler;
 mod buffer;
 mod payload;

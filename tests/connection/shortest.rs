@@ -109,6 +109,48 @@ proptest! {
         prop_assert_eq!(placed.received(), copied.received());
     }
 
+    /// With a transport that takes some of each frame before it is queued.
+    #[test]
+    fn sending_through(
+        role in role(),
+        sizes in prop::collection::vec(
+            prop_oneof![0..200_usize, 4000..4200_usize, 60_000..70_000_usize, Just(200_000)],
+            1..12,
+        ),
+        taken in prop::collection::vec(prop_oneof![Just(usize::MAX), Just(0), 0..70_000_usize], 1..6),
+        max in prop_oneof![Just(1 << 20), 0..10_000_usize],
+    ) {
+        let config = Config::new().with_limits(Limits::new().with_max_queued(max));
+        let (mut through, mut queued) = (connection(role, &config), connection(role, &config));
+        let (mut written, mut sent) = (Vec::new(), Vec::new());
+        let mut taken = taken.into_iter().cycle();
+        for (index, size) in sizes.into_iter().enumerate() {
+            let payload = vec![index as u8; size];
+            if index % 3 == 2 {
+                // Then it is queued.
+                prop_assert_eq!(through.ping(b"p"), queued.ping(b"p"));
+            }
+            let mut write = |pieces: &[&[u8]]| {
+                let frame = pieces.concat();
+                let count = taken.next().unwrap_or(0).min(frame.len());
+                written.extend_from_slice(&frame[..count]);
+                count
+            };
+            let result = if index % 2 == 0 {
+                through.send_through(&payload[..], &mut write)
+            } else {
+                through.send_through(payload.clone(), &mut write)
+            };
+            prop_assert_eq!(result, queued.send(payload));
+            written.extend(drain(&mut through));
+            sent.extend(drain(&mut queued));
+            prop_assert_eq!(through.poll_drained(), queued.poll_drained());
+        }
+        let (written, sent) = (parse(role, &written), parse(role, &sent));
+        prop_assert_eq!(brief(&written), brief(&sent));
+        prop_assert_eq!(through.sent(), queued.sent());
+    }
+
     #[test]
     fn sending(
         role in role(),

@@ -229,7 +229,7 @@ impl Sender {
     }
 
     #[inline]
-    fn push_one(&mut self, outline: Outline, payload: Payload<'_>) {
+    pub(super) fn push_one(&mut self, outline: Outline, payload: Payload<'_>) {
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let header = outline.header(key, payload.len());
@@ -288,7 +288,7 @@ impl Outline {
     }
 
     #[inline]
-    fn header(&self, key: Option<[u8; 4]>, len: usize) -> HeaderBytes {
+    pub(super) fn header(&self, key: Option<[u8; 4]>, len: usize) -> HeaderBytes {
         // 7692-6.1-01, 7692-6.1-03
         let rsv = if self.compressed && self.is_first() {
             Header::RSV1

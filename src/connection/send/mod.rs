@@ -12,6 +12,7 @@ mod plain;
 #[cfg(feature = "deflate")]
 mod prepared;
 mod room;
+mod through;
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;

@@ -16,14 +16,11 @@ impl Sender {
         let Some(len) = u16::try_from(payload.len()).ok() else {
             return false;
         };
-        if payload.len() > MAX_PLAIN || !self.is_plain(payload.len()) {
+        let is_short = payload.len() <= MAX_PLAIN.min(self.max_fragment as usize);
+        if !is_short || !self.is_plain(payload.len()) {
             return false;
         }
-        if let Some(timers) = &mut self.timers {
-            timers.note_message();
-        }
-        self.sent.messages += 1;
-        self.sent.payload += u64::from(len);
+        self.note_plain(payload.len());
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut().map(|keys| keys.next_key());
         let is_text = message.kind() == Kind::Text;
@@ -42,16 +39,26 @@ impl Sender {
         true
     }
 
+    /// Counts such a message.
+    #[inline(always)]
+    pub(super) fn note_plain(&mut self, len: usize) {
+        if let Some(timers) = &mut self.timers {
+            timers.note_message();
+        }
+        self.sent.messages += 1;
+        self.sent.payload += len as u64;
+    }
+
     /// Whether nothing but the counters has to know of a message of so many bytes.
     #[inline(always)]
-    fn is_plain(&self, len: usize) -> bool {
+    pub(super) fn is_plain(&self, len: usize) -> bool {
         // Every question is asked, so there is one branch and not one for each.
         let is_closing = self.closing.ended | self.closing.eof | self.closing.initiator.is_some();
         let is_busy = self.outgoing.is_some() | self.observed.is_some() | self.queue.has_classes();
-        let is_bounded = (self.max_memory != u32::MAX) | (len > self.max_fragment as usize);
-        // A header of a short message has at most eight bytes. The message that reaches the limit
-        // takes the long way, where that is noted.
-        let is_full = self.queue.data_len() + len + 8 >= self.max_queued;
+        let is_bounded = self.max_memory != u32::MAX;
+        // A header has at most fourteen bytes. The message that reaches the limit takes the long
+        // way, where that is noted.
+        let is_full = self.queue.data_len() + len + 14 >= self.max_queued;
         !(is_closing | is_busy | is_bounded | is_full) && !self.may_compress(len)
     }
 

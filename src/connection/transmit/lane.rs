@@ -157,6 +157,14 @@ impl Lane {
         spare::put_queue(segments);
     }
 
+    /// The frame that waits, in up to two pieces, if no other does.
+    pub(super) fn first_frame(&self) -> [&[u8]; 2] {
+        match self.segments.front() {
+            Some(segment) => segment.pieces().map(|(piece, _)| piece),
+            None => [&self.tail, &[]],
+        }
+    }
+
     /// What is sent next.
     pub(super) fn front(&self) -> &[u8] {
         match self.segments.front() {

@@ -136,6 +136,25 @@ impl Queue {
         self.normal.push_frame(Ends::Message, write);
     }
 
+    /// Notes a data frame that was written without being queued, while nothing was.
+    #[inline]
+    pub(super) fn note_written(&mut self, len: usize, fin: bool) {
+        debug_assert!(self.is_empty(), "what waits goes first");
+        self.transmitted += len as u64;
+        self.at = Ends::message_if(fin);
+        self.is_open = !fin;
+    }
+
+    /// The frame that waits, in up to two pieces, if no other does.
+    pub(super) fn first_frame(&self) -> [&[u8]; 2] {
+        self.normal.first_frame()
+    }
+
+    /// Marks `count` bytes as sent; see [`Transmit::advance`].
+    pub(super) fn advance(&mut self, count: usize) {
+        Transmit(self).advance(count);
+    }
+
     /// Queues a data frame in one piece: `write` appends it to the buffer that it is given.
     #[inline]
     pub(super) fn push_frame(&mut self, place: Place, write: impl FnOnce(&mut Vec<u8>)) {

@@ -1,0 +1,148 @@
+//! Messages that are written at once: what the transport takes is not queued, and where there is no
+//! mask not copied either.
+
+use super::Sender;
+use super::data::Outline;
+use crate::connection::transmit::Priority;
+use crate::error::SendError;
+use crate::frame::{OpCode, short_header};
+use crate::mask::Mask;
+use crate::message::{Kind, Message, Payload};
+
+/// Up to so many bytes are masked on the stack: more than most messages have, and little to clear.
+const MAX_TINY: usize = 248;
+
+impl Sender {
+    /// Sends a message through `write`; see
+    /// [`Connection::send_through`](crate::Connection::send_through).
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::send_through`](crate::Connection::send_through).
+    ///
+    /// # Panics
+    ///
+    /// As [`Connection::send_through`](crate::Connection::send_through).
+    #[inline]
+    pub fn send_through<'p>(
+        &mut self,
+        message: impl Into<Message<'p>>,
+        mut write: impl FnMut(&[&[u8]]) -> usize,
+    ) -> Result<(), SendError> {
+        let message = message.into();
+        let len = message.as_bytes().len();
+        if !self.queue.is_empty() || !self.is_plain(len) {
+            return self.send(message);
+        }
+        self.note_plain(len);
+        match (u16::try_from(len), &mut self.keys) {
+            (Ok(short), None) if len <= self.max_fragment as usize => {
+                self.write_short(message, short, write);
+            }
+            (Ok(short), Some(keys)) if len <= MAX_TINY.min(self.max_fragment as usize) => {
+                let key = keys.next_key();
+                self.write_tiny(&message, short, key, write);
+            }
+            _ => self.write_pieces(message, &mut write),
+        }
+        Ok(())
+    }
+
+    /// A message that is masked on the stack.
+    #[inline]
+    fn write_tiny(
+        &mut self,
+        message: &Message<'_>,
+        len: u16,
+        key: [u8; 4],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) {
+        let payload = message.as_bytes();
+        let (header, header_len) = short_header(message.kind() == Kind::Text, len, Some(key));
+        let mut frame = [0; MAX_TINY + 8];
+        let (start, _) = frame.split_at_mut(header.len());
+        start.copy_from_slice(&header);
+        let end = header_len + payload.len();
+        if let Some(place) = frame.get_mut(header_len..end) {
+            Mask::new(key).copy(payload, place);
+        }
+        let frame = frame.get(..end).unwrap_or_default();
+        let written = write(&[frame, &[]]);
+        if written == frame.len() {
+            self.queue.note_written(written, true);
+        } else {
+            self.queue
+                .push_whole(|buffer| buffer.extend_from_slice(frame));
+            self.queue.advance(written);
+            self.note_room();
+        }
+    }
+
+    /// A short message without a mask: no more than a header in front of it.
+    #[inline]
+    fn write_short(
+        &mut self,
+        message: Message<'_>,
+        len: u16,
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) {
+        let payload = message.as_bytes();
+        let (header, header_len) = short_header(message.kind() == Kind::Text, len, None);
+        let header = header.get(..header_len).unwrap_or_default();
+        let written = write(&[header, payload]);
+        if written == header_len + payload.len() {
+            self.queue.note_written(written, true);
+        } else {
+            let outline = Outline::message(message.kind(), Priority::Normal);
+            self.queue_rest(&outline, message.into_payload(), written);
+        }
+    }
+
+    /// A message in as many frames as it needs, each of which is masked when it is its turn.
+    fn write_pieces(&mut self, message: Message<'_>, write: &mut dyn FnMut(&[&[u8]]) -> usize) {
+        let mut outline = Outline::message(message.kind(), Priority::Normal);
+        let mut rest = message.into_payload().into_pieces(self.keys.is_none());
+        loop {
+            let piece = rest.next(self.max_fragment as usize);
+            outline.fin = rest.is_empty();
+            self.sent.frames += u64::from(!outline.fin);
+            if !self.queue.is_empty() {
+                self.push_one(outline, piece);
+            } else if self.keys.is_some() {
+                self.push_one(outline, piece);
+                let written = write(&self.queue.first_frame());
+                self.queue.advance(written);
+            } else {
+                self.write_piece(&outline, piece, write);
+            }
+            if outline.fin {
+                return;
+            }
+            outline.opcode = OpCode::Continuation;
+        }
+    }
+
+    fn write_piece(
+        &mut self,
+        outline: &Outline,
+        piece: Payload<'_>,
+        write: &mut dyn FnMut(&[&[u8]]) -> usize,
+    ) {
+        let header = outline.header(None, piece.len());
+        let written = write(&[&header, &piece]);
+        if written == header.len() + piece.len() {
+            self.queue.note_written(written, outline.fin);
+        } else {
+            self.queue_rest(outline, piece, written);
+        }
+    }
+
+    /// Queues a frame without a mask of which `written` bytes are gone.
+    // Without a mask it is encoded as before.
+    #[cold]
+    fn queue_rest(&mut self, outline: &Outline, payload: Payload<'_>, written: usize) {
+        self.push_one(*outline, payload);
+        self.queue.advance(written);
+        self.note_room();
+    }
+}

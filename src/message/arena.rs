@@ -1,0 +1,79 @@
+//! Copies of small payloads, many in one allocation.
+
+use bytes::BytesMut;
+
+/// Larger payloads get an allocation of their own, whose cost is little beside their copy.
+#[cfg(feature = "std")]
+const MAX_LEN: usize = 1024;
+
+/// What a copy that is kept may keep with it. Blocks are used again as soon as nothing in them is
+/// kept any more, so larger ones would save little.
+#[cfg(feature = "std")]
+const BLOCK: usize = 8 * 1024;
+
+/// Copies a payload that was borrowed.
+#[cfg(feature = "std")]
+#[inline]
+pub(super) fn copy(payload: &[u8]) -> BytesMut {
+    use core::cell::RefCell;
+
+    std::thread_local! {
+        static SPACE: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+    }
+    if payload.len() > MAX_LEN || payload.is_empty() {
+        return BytesMut::from(payload);
+    }
+    let copied = SPACE.try_with(|space| {
+        let mut space = space.borrow_mut();
+        if space.capacity() < payload.len() && !space.try_reclaim(BLOCK) {
+            *space = BytesMut::with_capacity(BLOCK);
+        }
+        space.extend_from_slice(payload);
+        space.split()
+    });
+    // While a thread ends there is none any more.
+    copied.unwrap_or_else(|_| BytesMut::from(payload))
+}
+
+/// Without threads there is no place for a block.
+#[cfg(not(feature = "std"))]
+pub(super) fn copy(payload: &[u8]) -> BytesMut {
+    BytesMut::from(payload)
+}
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn copies_share_a_block_and_nothing_else() {
+        let mut copies: Vec<_> = (0..100_u8).map(|byte| copy(&[byte; 100])).collect();
+        for copy in &mut copies {
+            copy[0] = 200;
+        }
+        for (byte, copy) in (0_u8..).zip(&copies) {
+            assert_eq!((copy[0], &copy[1..]), (200, &[byte; 99][..]));
+        }
+        let next_to = |pair: &[BytesMut]| pair[0].as_ptr_range().end == pair[1].as_ptr();
+        assert!(copies.windows(2).filter(|pair| next_to(pair)).count() > 90);
+    }
+
+    #[test]
+    fn a_block_is_used_again_when_nothing_in_it_is_kept() {
+        let first = copy(&[1; 1000]);
+        let block = first.as_ptr() as usize;
+        drop(first);
+        for _ in 0..1000 {
+            let again = copy(&[2; 1000]).as_ptr() as usize;
+            assert!((block..block + BLOCK).contains(&again));
+        }
+    }
+
+    #[test]
+    fn large_ones_are_alone() {
+        let copied = copy(&[1; MAX_LEN + 1]);
+        assert_eq!(copied.capacity(), MAX_LEN + 1);
+    }
+}
