@@ -8,9 +8,10 @@ use core::fmt;
 
 use super::accept::accept_key;
 use super::compose::{Headers, write_line};
-use super::request::{EXTENSIONS, Request};
+use super::request::Request;
 use crate::error::{AnswerError, Field, HandshakeError};
 use crate::extension::Wanted;
+use crate::http::Name;
 use crate::negotiated::Negotiated;
 
 /// How a server accepts an upgrade: with which subprotocol and which headers of its own.
@@ -75,8 +76,8 @@ impl Acceptance {
             negotiated = negotiated.with_subprotocol(name);
         }
         // 6455-4.2.2-13, 6455-4.2.2-14: only what was offered.
-        if let Some(answer) = wanted.answer(&request.extensions(), &mut negotiated) {
-            write_line(&mut head, EXTENSIONS, answer.as_bytes());
+        if let Some(answer) = wanted.answer(request.extensions(), &mut negotiated) {
+            write_line(&mut head, Name::Extensions.as_str(), answer.as_bytes());
         }
         self.headers.write(&mut head);
         head.extend_from_slice(b"\r\n");

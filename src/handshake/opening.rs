@@ -6,10 +6,10 @@ use core::str::FromStr;
 
 use super::auth::{self, Authorization};
 use super::compose::{Headers, write_line};
-use super::request::EXTENSIONS;
 use super::url::Url;
 use crate::error::{Field, RequestError, UrlError};
 use crate::extension::Wanted;
+use crate::http::Name;
 use crate::http::token::{is_token, is_visible};
 
 /// A client's request: the URL, and what goes into the headers. It can be kept and used for many
@@ -136,7 +136,7 @@ impl ClientRequest {
         }
         // 6455-4.1-34, 7692-5-01.
         if let Some(offer) = wanted.offer() {
-            write_line(&mut head, EXTENSIONS, offer.as_bytes());
+            write_line(&mut head, Name::Extensions.as_str(), offer.as_bytes());
         }
         self.headers.write(&mut head);
         head.extend_from_slice(b"\r\n");
