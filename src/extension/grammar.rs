@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::http::token::{self, is_token, token_str};
+use crate::http::token::{self, is_token};
 
 /// How many extensions one handshake may list. Browsers offer one or two.
 const MAX_EXTENSIONS: usize = 16;
@@ -13,16 +13,16 @@ const MAX_PARAMETERS: usize = 16;
 /// One extension with its parameters: an offer in a request, an agreement in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Extension<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: &'a [u8],
     pub(crate) parameters: Vec<Parameter<'a>>,
 }
 
 /// A parameter of an extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: &'a [u8],
     /// Without quotes and escapes: owned only if there were escapes.
-    pub(crate) value: Option<Cow<'a, str>>,
+    pub(crate) value: Option<Cow<'a, [u8]>>,
 }
 
 /// The value does not fit the grammar, or lists too much.
@@ -57,7 +57,7 @@ pub(crate) fn check<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<(), Mal
 
 /// What an extension consists of: its name, then its parameters.
 enum Part<'a> {
-    Name(&'a str),
+    Name(&'a [u8]),
     Parameter(Parameter<'a>),
 }
 
@@ -113,7 +113,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn value(&mut self) -> Result<Cow<'a, str>, MalformedExtensions> {
+    fn value(&mut self) -> Result<Cow<'a, [u8]>, MalformedExtensions> {
         self.skip_space();
         let Some(quoted) = self.rest.strip_prefix(b"\"") else {
             return self.token().map(Cow::Borrowed);
@@ -137,25 +137,28 @@ impl<'a> Cursor<'a> {
         self.rest = rest.strip_prefix(b"\"").ok_or(MalformedExtensions)?;
         self.skip_space();
         if unescaped.is_empty() {
-            return token_str(front)
-                .map(Cow::Borrowed)
-                .ok_or(MalformedExtensions);
+            return if front.is_empty() {
+                Err(MalformedExtensions)
+            } else {
+                Ok(Cow::Borrowed(front))
+            };
         }
         if !is_token(&unescaped) {
             return Err(MalformedExtensions);
         }
-        alloc::string::String::from_utf8(unescaped)
-            .map(Cow::Owned)
-            .map_err(|_| MalformedExtensions)
+        Ok(Cow::Owned(unescaped))
     }
 
-    fn token(&mut self) -> Result<&'a str, MalformedExtensions> {
+    fn token(&mut self) -> Result<&'a [u8], MalformedExtensions> {
         self.skip_space();
         let len = token_len(self.rest);
         let (token, rest) = self.rest.split_at(len);
         self.rest = rest;
         self.skip_space();
-        token_str(token).ok_or(MalformedExtensions)
+        if token.is_empty() {
+            return Err(MalformedExtensions);
+        }
+        Ok(token)
     }
 
     /// Passes `byte` with the space around it, if it comes next.
@@ -201,11 +204,11 @@ mod tests {
         let extensions = parse(lines.iter().map(|line| line.as_bytes()))?;
         let mut text = String::new();
         for extension in extensions {
-            text += extension.name;
+            text += core::str::from_utf8(extension.name).unwrap();
             for parameter in extension.parameters {
-                text += &format!(";{}", parameter.name);
+                text += &format!(";{}", core::str::from_utf8(parameter.name).unwrap());
                 if let Some(value) = parameter.value {
-                    text += &format!("={value}");
+                    text += &format!("={}", core::str::from_utf8(&value).unwrap());
                 }
             }
             text += "|";

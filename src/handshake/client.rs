@@ -96,7 +96,7 @@ impl ClientHandshake {
     ) -> Result<Self, RequestError> {
         let key = encode_nonce(nonce);
         let wanted = Wanted::new(config);
-        let output = request.write(&key, &wanted)?.into();
+        let output = request.write(&key, &wanted)?;
         Ok(Self {
             state: State::Head(HeadReader::new(Kind::Response, config.limits())),
             offered: request.subprotocols().map(Box::from).collect(),

@@ -282,7 +282,7 @@ impl LineReader {
                     Kind::Request => request_line(line, head)?,
                     Kind::Response => status_line(line, head)?,
                 });
-                self.fields.reserve(USUAL_HEADERS.min(self.max_headers));
+                self.fields = Vec::with_capacity(USUAL_HEADERS.min(self.max_headers));
             }
             Place::Name => return Ok(true),
             Place::Value { name_end } => {

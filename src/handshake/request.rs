@@ -290,12 +290,12 @@ fn path_start(target: &str) -> Option<usize> {
 
 /// Whether this is a host with an optional port, and nothing else (RFC 9110 section 7.2).
 fn is_authority(bytes: &[u8]) -> bool {
-    let Ok(text) = core::str::from_utf8(bytes) else {
-        return false;
-    };
     if is_plain_authority(bytes) {
         return true;
     }
+    let Ok(text) = core::str::from_utf8(bytes) else {
+        return false;
+    };
     let reference = format!("//{text}");
     let Ok(reference) = fluent_uri::UriRef::parse(reference.as_str()) else {
         return false;

@@ -108,10 +108,13 @@ impl Fields {
     /// The values of all lines with this name, in order.
     pub(crate) fn all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
         // Most names are asked for in vain.
-        let spans = self.has(name).then_some(&self.0.spans);
+        let spans = if self.has(name) {
+            self.0.spans.as_slice()
+        } else {
+            &[]
+        };
         spans
-            .into_iter()
-            .flatten()
+            .iter()
             .filter(move |span| span.known == Some(name))
             .map(|span| span.value.of(self.head()))
     }

@@ -26,8 +26,40 @@ const TOKEN_BYTES: [bool; 256] = {
 
 /// How many bytes at the front may be in a token.
 pub(crate) fn token_len(bytes: &[u8]) -> usize {
-    let is_part = |byte: &&u8| TOKEN_BYTES.get(usize::from(**byte)) == Some(&true);
-    bytes.iter().take_while(is_part).count()
+    let is_part = |byte: &u8| TOKEN_BYTES.get(usize::from(*byte)) == Some(&true);
+    let mut rest = bytes;
+    // Eight at a time while they are letters and dashes, which names are made of.
+    while let Some((word, after_word)) = rest.split_first_chunk() {
+        match letters_and_dashes(*word) {
+            8 => rest = after_word,
+            plain => match rest.split_at_checked(plain) {
+                Some((_, [byte, after @ ..])) if is_part(byte) => rest = after,
+                _ => return bytes.len() - rest.len() + plain,
+            },
+        }
+    }
+    bytes.len() - rest.len() + rest.iter().take_while(|byte| is_part(byte)).count()
+}
+
+/// How many bytes at the front are letters or dashes.
+fn letters_and_dashes(word: [u8; 8]) -> usize {
+    let word = u64::from_le_bytes(word);
+    // In what follows each byte is below 128, so that no sum of two reaches the next byte.
+    let low = word & !HIGHEST;
+    let folded = low | all(0x20);
+    let at_least = |least: u8| folded + all(0x80 - least);
+    let is_letter = at_least(b'a') & !at_least(b'z' + 1);
+    let is_no_dash = (low ^ all(b'-')) + all(0x7f);
+    let others = (word | (!is_letter & is_no_dash)) & HIGHEST;
+    others.trailing_zeros() as usize / 8
+}
+
+/// The highest bit of each byte.
+const HIGHEST: u64 = all(0x80);
+
+/// Eight times this byte.
+const fn all(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
 /// Whether `bytes` is one token, which is never empty.
@@ -67,18 +99,16 @@ pub(crate) fn field_value_len(bytes: &[u8]) -> usize {
 
 /// How many bytes at the front are no control characters.
 fn printable_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGHEST: u64 = u64::from_ne_bytes([0x80; 8]);
     let mut rest = bytes;
-    // Eight at a time. The highest bit of each byte tells whether the byte without it is below
-    // another number: that number is subtracted, and whatever had to borrow has the bit then. A
-    // borrow can reach the next byte and be wrong there, so only the lowest one counts.
+    // Eight at a time. What is below a number borrows when the number is subtracted, which shows in
+    // the highest bit of the byte. That can be wrong for the byte after one that borrowed, but never
+    // for the first.
     while let Some((word, tail)) = rest.split_first_chunk() {
         let word = u64::from_le_bytes(*word);
-        let delete = word ^ (ONES * 0x7f);
-        let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-        let is_delete = delete.wrapping_sub(ONES) & !delete;
-        let controls = (below_space | is_delete) & HIGHEST;
+        let delete = word ^ all(0x7f);
+        let is_below_space = word.wrapping_sub(all(b' ')) & !word;
+        let is_delete = delete.wrapping_sub(all(1)) & !delete;
+        let controls = (is_below_space | is_delete) & HIGHEST;
         if controls != 0 {
             return bytes.len() - rest.len() + controls.trailing_zeros() as usize / 8;
         }
@@ -95,7 +125,10 @@ pub(crate) fn is_visible(bytes: &[u8]) -> bool {
 
 /// Without the spaces and tabs around it.
 pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
     bytes
@@ -164,6 +197,39 @@ mod tests {
             [&b"h2c, WebSocket"[..]].into_iter(),
             "websocket"
         ));
+    }
+
+    /// A text in which nothing ends early, and each byte at each place of it.
+    fn each_byte_at_each_place(filler: &[u8], check: impl Fn(&[u8])) {
+        for len in 0..=filler.len() {
+            for place in 0..len {
+                for byte in 0..=255 {
+                    let mut text = filler[..len].to_vec();
+                    text[place] = byte;
+                    check(&text);
+                    // A borrow or a carry might reach the next one.
+                    for near in [b' ', b'!', 0x7f, 0x80, b'a', b'{', b'-', b'.'] {
+                        if place + 1 < len {
+                            text[place + 1] = near;
+                            check(&text);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_are_those_of_bytewise_walks() {
+        each_byte_at_each_place(b"Sec-WebSocket-Accept", |text| {
+            let walked = text.iter().take_while(|byte| is_token_byte(**byte)).count();
+            assert_eq!(token_len(text), walked, "{text:?}");
+        });
+        each_byte_at_each_place(b"deflate; a=1 \t~, \xff\x80", |text| {
+            let is_part = |byte: &&u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+            let walked = text.iter().take_while(is_part).count();
+            assert_eq!(field_value_len(text), walked, "{text:?}");
+        });
     }
 
     #[test]
