@@ -8,7 +8,7 @@ use super::accept::is_key;
 use super::head::{Head, StartLine};
 use crate::error::{Field, HandshakeError};
 use crate::extension::grammar;
-use crate::http::token::{has_member, is_token, is_visible, members, token_str, trim};
+use crate::http::token::{has_member, is_token, is_visible, len_while, members, token_str, trim};
 use crate::http::{Fields, Name, Span};
 
 /// A client's opening handshake, for the application to judge: path, origin, cookies, subprotocols.
@@ -308,10 +308,14 @@ fn is_authority(bytes: &[u8]) -> bool {
 /// Whether this is a name that needs no escapes, or an IPv4 address, with an optional port: what
 /// nearly every authority is, told without much ado.
 fn is_plain_authority(bytes: &[u8]) -> bool {
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-    let len = bytes.iter().take_while(|byte| is_name(byte)).count();
-    let port = bytes.get(len..).unwrap_or_default();
-    len > 0 && matches!(port, [] | [b':', ..]) && port.iter().skip(1).all(u8::is_ascii_digit)
+    let name = len_while(bytes, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
+    });
+    name > 0
+        && match bytes.get(name..) {
+            Some([b':', port @ ..]) => port.iter().all(u8::is_ascii_digit),
+            rest => rest == Some(b""),
+        }
 }
 
 /// Whether this is a version number at all: 0 to 255 without leading zeros (6455-4.3-05).

@@ -16,7 +16,9 @@ struct Inner {
     head: Vec<u8>,
     /// INVARIANT: all within `head`; names are tokens.
     spans: Vec<FieldSpan>,
-    /// The sets of names that at least one line has, and more than one.
+    /// The first line with each known name.
+    firsts: [u32; Name::COUNT],
+    /// The sets of known names that at least one line has, and more than one.
     seen: u16,
     repeated: u16,
 }
@@ -24,20 +26,9 @@ struct Inner {
 /// Where a field's name and value are.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct FieldSpan {
-    name: Span,
-    value: Span,
-    known: Option<Name>,
-}
-
-impl FieldSpan {
-    /// A line of `head`; the name is a token.
-    pub(crate) fn new(name: Span, value: Span, head: &[u8]) -> Self {
-        Self {
-            name,
-            value,
-            known: Name::of(name.of(head)),
-        }
-    }
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+    pub(crate) known: Option<Name>,
 }
 
 /// A range in half the size: heads are never longer than 32 bits can count.
@@ -81,14 +72,20 @@ impl Span {
 
 impl Fields {
     pub(crate) fn new(head: Vec<u8>, spans: Vec<FieldSpan>) -> Self {
-        let (mut seen, mut repeated) = (0, 0);
-        for known in spans.iter().filter_map(|span| span.known) {
-            repeated |= seen & known.bit();
-            seen |= known.bit();
+        let (mut firsts, mut seen, mut repeated) = ([0; Name::COUNT], 0, 0);
+        for (index, span) in (0..).zip(&spans) {
+            let Some(name) = span.known else { continue };
+            if seen & name.bit() != 0 {
+                repeated |= name.bit();
+            } else if let Some(first) = firsts.get_mut(name as usize) {
+                *first = index;
+                seen |= name.bit();
+            }
         }
         Self(Arc::new(Inner {
             head,
             spans,
+            firsts,
             seen,
             repeated,
         }))
@@ -107,16 +104,22 @@ impl Fields {
 
     /// The values of all lines with this name, in order.
     pub(crate) fn all(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        // Most names are asked for in vain.
-        let spans = if self.has(name) {
-            self.0.spans.as_slice()
-        } else {
-            &[]
+        let spans = match self.first_line(name) {
+            Some(first) if self.repeats(name) => self.0.spans.get(first..),
+            Some(first) => self.0.spans.get(first..=first),
+            None => None,
         };
         spans
+            .unwrap_or_default()
             .iter()
             .filter(move |span| span.known == Some(name))
             .map(|span| span.value.of(self.head()))
+    }
+
+    /// The value of the first line with this name.
+    pub(crate) fn first(&self, name: Name) -> Option<&[u8]> {
+        let span = self.0.spans.get(self.first_line(name)?)?;
+        Some(span.value.of(self.head()))
     }
 
     /// Whether there is a line with this name.
@@ -129,9 +132,9 @@ impl Fields {
         self.0.repeated & name.bit() != 0
     }
 
-    /// The value of the first line with this name.
-    pub(crate) fn first(&self, name: Name) -> Option<&[u8]> {
-        self.all(name).next()
+    fn first_line(&self, name: Name) -> Option<usize> {
+        let first = self.0.firsts.get(name as usize)?;
+        self.has(name).then_some(*first as usize)
     }
 
     /// The values of all lines named `name`, in any case, in order.

@@ -24,26 +24,22 @@ pub(crate) enum Name {
 impl Name {
     /// Which one `name` is, in any case.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
-        // Length and first letter leave one candidate.
-        let known = match (name.len(), name.first()?.to_ascii_lowercase()) {
-            (4, b'h') => Self::Host,
-            (6, b'e') => Self::Expect,
-            (6, b'o') => Self::Origin,
-            (7, b't') => Self::Trailer,
-            (7, b'u') => Self::Upgrade,
-            (10, b'c') => Self::Connection,
-            (14, b'c') => Self::ContentLength,
-            (17, b's') => Self::Key,
-            (17, b't') => Self::TransferEncoding,
-            (20, b's') => Self::Accept,
-            (21, b's') => Self::Version,
-            (22, b's') => Self::Protocol,
-            (24, b's') => Self::Extensions,
-            _ => return None,
-        };
-        // 6455-4.1-45: names ignore ASCII case.
-        name.eq_ignore_ascii_case(known.as_str().as_bytes())
-            .then_some(known)
+        match name.len() {
+            4 => is(name, b"host").then_some(Self::Host),
+            6 if is(name, b"expect") => Some(Self::Expect),
+            6 => is(name, b"origin").then_some(Self::Origin),
+            7 if is(name, b"trailer") => Some(Self::Trailer),
+            7 => is(name, b"upgrade").then_some(Self::Upgrade),
+            10 => is(name, b"connection").then_some(Self::Connection),
+            14 => is(name, b"content-length").then_some(Self::ContentLength),
+            17 if is(name, b"transfer-encoding") => Some(Self::TransferEncoding),
+            17 => is(name, b"sec-websocket-key").then_some(Self::Key),
+            20 => is(name, b"sec-websocket-accept").then_some(Self::Accept),
+            21 => is(name, b"sec-websocket-version").then_some(Self::Version),
+            22 => is(name, b"sec-websocket-protocol").then_some(Self::Protocol),
+            24 => is(name, b"sec-websocket-extensions").then_some(Self::Extensions),
+            _ => None,
+        }
     }
 
     /// As it is on the wire.
@@ -65,10 +61,20 @@ impl Name {
         }
     }
 
+    /// How many there are.
+    pub(super) const COUNT: usize = 13;
+
     /// The set with this name alone.
     pub(super) const fn bit(self) -> u16 {
         1 << self as u16
     }
+}
+
+/// Whether `name` is `known`, which is in lower case. With a known length that takes few instructions.
+fn is<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
+    // 6455-4.1-45: names ignore ASCII case.
+    let lower = |name: &[u8; LEN]| name.map(|byte| byte.to_ascii_lowercase());
+    name.len() == LEN && name.first_chunk().map(lower) == Some(*known)
 }
 
 impl From<Field> for Name {
@@ -116,9 +122,10 @@ mod tests {
                 assert_ne!(Name::of(&longer), Some(name));
                 assert_ne!(Name::of(&longer[1..]), Some(name));
             }
-            assert_eq!(bits & name.bit(), 0);
             bits |= name.bit();
         }
+        assert_eq!(names.len(), Name::COUNT);
+        assert_eq!(bits, (1 << Name::COUNT) - 1);
         for other in [&b""[..], b"Cookie", b"Sec-WebSocket-Kex", b"H\xf6st"] {
             assert_eq!(Name::of(other), None);
         }

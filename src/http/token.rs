@@ -24,47 +24,30 @@ const TOKEN_BYTES: [bool; 256] = {
     table
 };
 
+fn is_listed(byte: u8) -> bool {
+    TOKEN_BYTES.get(usize::from(byte)).is_some_and(|is| *is)
+}
+
 /// How many bytes at the front may be in a token.
 pub(crate) fn token_len(bytes: &[u8]) -> usize {
-    let is_part = |byte: &u8| TOKEN_BYTES.get(usize::from(*byte)) == Some(&true);
-    let mut rest = bytes;
-    // Eight at a time while they are letters and dashes, which names are made of.
-    while let Some((word, after_word)) = rest.split_first_chunk() {
-        match letters_and_dashes(*word) {
-            8 => rest = after_word,
-            plain => match rest.split_at_checked(plain) {
-                Some((_, [byte, after @ ..])) if is_part(byte) => rest = after,
-                _ => return bytes.len() - rest.len() + plain,
-            },
+    // What names are mostly made of is told in few comparisons.
+    let is_usual = |byte: u8| byte.is_ascii_alphabetic() | (byte == b'-') | (byte == b'_');
+    let mut len = 0;
+    loop {
+        let rest = bytes.get(len..).unwrap_or_default();
+        let usual = len_while(rest, is_usual);
+        len += usual;
+        match rest.get(usual) {
+            Some(byte) if is_listed(*byte) => len += 1,
+            _ => return len,
         }
     }
-    bytes.len() - rest.len() + rest.iter().take_while(|byte| is_part(byte)).count()
-}
-
-/// How many bytes at the front are letters or dashes.
-fn letters_and_dashes(word: [u8; 8]) -> usize {
-    let word = u64::from_le_bytes(word);
-    // In what follows each byte is below 128, so that no sum of two reaches the next byte.
-    let low = word & !HIGHEST;
-    let folded = low | all(0x20);
-    let at_least = |least: u8| folded + all(0x80 - least);
-    let is_letter = at_least(b'a') & !at_least(b'z' + 1);
-    let is_no_dash = (low ^ all(b'-')) + all(0x7f);
-    let others = (word | (!is_letter & is_no_dash)) & HIGHEST;
-    others.trailing_zeros() as usize / 8
-}
-
-/// The highest bit of each byte.
-const HIGHEST: u64 = all(0x80);
-
-/// Eight times this byte.
-const fn all(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
 }
 
 /// Whether `bytes` is one token, which is never empty.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && token_len(bytes) == bytes.len()
+    // Without a branch for each byte: mostly all of them are.
+    !bytes.is_empty() && bytes.iter().fold(true, |all, byte| all & is_listed(*byte))
 }
 
 /// `bytes` as a string, if it is one token.
@@ -85,42 +68,92 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
 
 /// How many bytes at the front may be in the value of a field.
 pub(crate) fn field_value_len(bytes: &[u8]) -> usize {
-    let mut len = 0;
-    loop {
-        let rest = bytes.get(len..).unwrap_or_default();
-        let printable = printable_len(rest);
-        len += printable;
-        match rest.get(printable) {
-            Some(b'\t') => len += 1,
-            _ => return len,
-        }
+    len_while(bytes, |byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..))
+}
+
+/// How many bytes at the front are printable ASCII or spaces.
+pub(crate) fn printable_len(bytes: &[u8]) -> usize {
+    len_while(bytes, |byte| matches!(byte, b' '..=b'~'))
+}
+
+/// How many bytes at the front are such.
+#[inline]
+pub(crate) fn len_while(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
+    positions(bytes, |byte| !is_such(byte))
+        .next()
+        .unwrap_or(bytes.len())
+}
+
+/// Where such bytes are.
+#[inline]
+pub(crate) fn positions<F: Fn(u8) -> bool>(bytes: &[u8], is_such: F) -> Positions<'_, F> {
+    Positions {
+        rest: bytes,
+        is_such,
+        next_block: 0,
+        block: 0,
+        marks: 0,
     }
 }
 
-/// How many bytes at the front are no control characters.
-fn printable_len(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    // Eight at a time. What is below a number borrows when the number is subtracted, which shows in
-    // the highest bit of the byte. That can be wrong for the byte after one that borrowed, but never
-    // for the first.
-    while let Some((word, tail)) = rest.split_first_chunk() {
-        let word = u64::from_le_bytes(*word);
-        let delete = word ^ all(0x7f);
-        let is_below_space = word.wrapping_sub(all(b' ')) & !word;
-        let is_delete = delete.wrapping_sub(all(1)) & !delete;
-        let controls = (is_below_space | is_delete) & HIGHEST;
-        if controls != 0 {
-            return bytes.len() - rest.len() + controls.trailing_zeros() as usize / 8;
+/// See [`positions`].
+pub(crate) struct Positions<'a, F> {
+    /// What was not looked at.
+    rest: &'a [u8],
+    is_such: F,
+    /// Where `rest` starts, and the block before it.
+    next_block: usize,
+    block: usize,
+    /// Of the bytes in the block, the highest bit of those that are such and were not returned.
+    marks: u128,
+}
+
+/// How many bytes are looked at together.
+const BLOCK: usize = 16;
+
+impl<F: Fn(u8) -> bool> Iterator for Positions<'_, F> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.marks == 0 {
+            self.block = self.next_block;
+            if let Some((block, rest)) = self.rest.split_first_chunk() {
+                self.marks = marks(block, &self.is_such);
+                self.rest = rest;
+                self.next_block += BLOCK;
+            } else {
+                let rest = core::mem::take(&mut self.rest);
+                if rest.is_empty() {
+                    return None;
+                }
+                let mut block = [0; BLOCK];
+                for (to, from) in block.iter_mut().zip(rest) {
+                    *to = *from;
+                }
+                let are_here = (1 << (8 * rest.len())) - 1;
+                self.marks = marks(&block, &self.is_such) & are_here;
+                self.next_block += rest.len();
+            }
         }
-        rest = tail;
+        let place = self.marks.trailing_zeros() as usize / 8;
+        self.marks &= self.marks - 1;
+        Some(self.block + place)
     }
-    let is_printable = |byte: &&u8| matches!(byte, b' '..=b'~' | 0x80..);
-    bytes.len() - rest.len() + rest.iter().take_while(is_printable).count()
+}
+
+/// The highest bit of each byte that is such; the first byte is the lowest.
+///
+/// There is no branch for each byte, so compilers take vectors for it.
+#[inline]
+fn marks(block: &[u8; BLOCK], is_such: impl Fn(u8) -> bool) -> u128 {
+    let whole_bytes = block.map(|byte| if is_such(byte) { 0xff } else { 0 });
+    u128::from_le_bytes(whole_bytes) & u128::from_ne_bytes([0x80; BLOCK])
 }
 
 /// Whether `bytes` is printable ASCII without spaces, and not empty.
 pub(crate) fn is_visible(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic)
+    !bytes.is_empty() && len_while(bytes, |byte| byte.is_ascii_graphic()) == bytes.len()
 }
 
 /// Without the spaces and tabs around it.
@@ -199,37 +232,29 @@ mod tests {
         ));
     }
 
-    /// A text in which nothing ends early, and each byte at each place of it.
-    fn each_byte_at_each_place(filler: &[u8], check: impl Fn(&[u8])) {
-        for len in 0..=filler.len() {
-            for place in 0..len {
-                for byte in 0..=255 {
-                    let mut text = filler[..len].to_vec();
-                    text[place] = byte;
-                    check(&text);
-                    // A borrow or a carry might reach the next one.
-                    for near in [b' ', b'!', 0x7f, 0x80, b'a', b'{', b'-', b'.'] {
-                        if place + 1 < len {
-                            text[place + 1] = near;
-                            check(&text);
-                        }
+    #[test]
+    fn lengths_are_those_of_bytewise_walks() {
+        let walk = |bytes: &[u8], is_such: fn(u8) -> bool| -> usize {
+            bytes.iter().take_while(|byte| is_such(**byte)).count()
+        };
+        // Each byte at each place of texts that have nothing else to stop at.
+        for filler in [&b"Sec-WebSocket_Accept-X.-1-a-!-b-|-c"[..], &[b'a'; 17]] {
+            for len in [1, 15, 16, 17, 31, 35].map(|len| filler.len().min(len)) {
+                for place in 0..len {
+                    for byte in 0..=255 {
+                        let mut text = filler[..len].to_vec();
+                        text[place] = byte;
+                        let is_whole = walk(&text, is_token_byte) == len;
+                        assert_eq!(is_token(&text), is_whole);
+                        let is_value = |byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
+                        assert_eq!(token_len(&text), walk(&text, is_token_byte));
+                        assert_eq!(field_value_len(&text), walk(&text, is_value));
+                        let is_printable = |byte| matches!(byte, b' '..=b'~');
+                        assert_eq!(printable_len(&text), walk(&text, is_printable));
                     }
                 }
             }
         }
-    }
-
-    #[test]
-    fn lengths_are_those_of_bytewise_walks() {
-        each_byte_at_each_place(b"Sec-WebSocket-Accept", |text| {
-            let walked = text.iter().take_while(|byte| is_token_byte(**byte)).count();
-            assert_eq!(token_len(text), walked, "{text:?}");
-        });
-        each_byte_at_each_place(b"deflate; a=1 \t~, \xff\x80", |text| {
-            let is_part = |byte: &&u8| matches!(byte, b'\t' | b' '..=b'~' | 0x80..);
-            let walked = text.iter().take_while(is_part).count();
-            assert_eq!(field_value_len(text), walked, "{text:?}");
-        });
     }
 
     #[test]
