@@ -73,8 +73,11 @@ impl Name {
 /// Whether `name` is `known`, which is in lower case. With a known length that takes few instructions.
 fn is<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
     // 6455-4.1-45: names ignore ASCII case.
-    let lower = |name: &[u8; LEN]| name.map(|byte| byte.to_ascii_lowercase());
-    name.len() == LEN && name.first_chunk().map(lower) == Some(*known)
+    name.len() == LEN
+        && name.first_chunk::<LEN>().is_some_and(|name| {
+            let pairs = name.iter().zip(known);
+            pairs.fold(true, |all, (a, b)| all & (a.to_ascii_lowercase() == *b))
+        })
 }
 
 impl From<Field> for Name {

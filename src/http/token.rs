@@ -14,6 +14,7 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
 }
 
 /// [`is_token_byte`] for every byte: a look is cheaper than the ranges.
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
 const TOKEN_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -128,8 +129,8 @@ impl<F: Fn(u8) -> bool> Iterator for Positions<'_, F> {
                     return None;
                 }
                 let mut block = [0; BLOCK];
-                for (to, from) in block.iter_mut().zip(rest) {
-                    *to = *from;
+                if let Some(front) = block.get_mut(..rest.len()) {
+                    front.copy_from_slice(rest);
                 }
                 let are_here = (1 << (8 * rest.len())) - 1;
                 self.marks = marks(&block, &self.is_such) & are_here;
@@ -145,9 +146,12 @@ impl<F: Fn(u8) -> bool> Iterator for Positions<'_, F> {
 /// The highest bit of each byte that is such; the first byte is the lowest.
 ///
 /// There is no branch for each byte, so compilers take vectors for it.
-#[inline]
+#[inline(always)]
 fn marks(block: &[u8; BLOCK], is_such: impl Fn(u8) -> bool) -> u128 {
-    let whole_bytes = block.map(|byte| if is_such(byte) { 0xff } else { 0 });
+    let mut whole_bytes = [0; BLOCK];
+    for (whole, byte) in whole_bytes.iter_mut().zip(block) {
+        *whole = if is_such(*byte) { 0xff } else { 0 };
+    }
     u128::from_le_bytes(whole_bytes) & u128::from_ne_bytes([0x80; BLOCK])
 }
 
