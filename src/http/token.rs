@@ -78,14 +78,27 @@ pub(crate) fn printable_len(bytes: &[u8]) -> usize {
 }
 
 /// How many bytes at the front are such.
+///
+/// Blocks are looked at without a branch for each byte, and the outcome is one number, so that
+/// compilers take vectors for it.
 #[inline]
 pub(crate) fn len_while(bytes: &[u8], is_such: impl Fn(u8) -> bool) -> usize {
-    positions(bytes, |byte| !is_such(byte))
-        .next()
-        .unwrap_or(bytes.len())
+    let mut rest = bytes;
+    while let Some((block, tail)) = rest.split_first_chunk::<16>() {
+        let mut others = [0; 16];
+        for (other, byte) in others.iter_mut().zip(block) {
+            *other = if is_such(*byte) { 0 } else { 0xff };
+        }
+        let others = u128::from_le_bytes(others);
+        if others != 0 {
+            return bytes.len() - rest.len() + others.trailing_zeros() as usize / 8;
+        }
+        rest = tail;
+    }
+    bytes.len() - rest.len() + rest.iter().take_while(|byte| is_such(**byte)).count()
 }
 
-/// Where such bytes are.
+/// Where such bytes are, in order.
 #[inline]
 pub(crate) fn positions<F: Fn(u8) -> bool>(bytes: &[u8], is_such: F) -> Positions<'_, F> {
     Positions {
@@ -105,12 +118,9 @@ pub(crate) struct Positions<'a, F> {
     /// Where `rest` starts, and the block before it.
     next_block: usize,
     block: usize,
-    /// Of the bytes in the block, the highest bit of those that are such and were not returned.
-    marks: u128,
+    /// A bit for each byte of the block that is such and was not returned.
+    marks: u64,
 }
-
-/// How many bytes are looked at together.
-const BLOCK: usize = 16;
 
 impl<F: Fn(u8) -> bool> Iterator for Positions<'_, F> {
     type Item = usize;
@@ -119,40 +129,53 @@ impl<F: Fn(u8) -> bool> Iterator for Positions<'_, F> {
     fn next(&mut self) -> Option<usize> {
         while self.marks == 0 {
             self.block = self.next_block;
-            if let Some((block, rest)) = self.rest.split_first_chunk() {
-                self.marks = marks(block, &self.is_such);
-                self.rest = rest;
-                self.next_block += BLOCK;
-            } else {
-                let rest = core::mem::take(&mut self.rest);
-                if rest.is_empty() {
-                    return None;
+            let (marks, len) = match self.rest.split_first_chunk() {
+                Some((block, rest)) => {
+                    self.rest = rest;
+                    (marks(block, &self.is_such), BLOCK)
                 }
-                let mut block = [0; BLOCK];
-                if let Some(front) = block.get_mut(..rest.len()) {
-                    front.copy_from_slice(rest);
+                None if self.rest.is_empty() => return None,
+                None => {
+                    let rest = core::mem::take(&mut self.rest);
+                    let mut block = [0; BLOCK];
+                    if let Some(front) = block.get_mut(..rest.len()) {
+                        front.copy_from_slice(rest);
+                    }
+                    let are_here = (1 << rest.len()) - 1;
+                    (marks(&block, &self.is_such) & are_here, rest.len())
                 }
-                let are_here = (1 << (8 * rest.len())) - 1;
-                self.marks = marks(&block, &self.is_such) & are_here;
-                self.next_block += rest.len();
-            }
+            };
+            self.marks = marks;
+            self.next_block += len;
         }
-        let place = self.marks.trailing_zeros() as usize / 8;
+        let place = self.marks.trailing_zeros() as usize;
         self.marks &= self.marks - 1;
         Some(self.block + place)
     }
 }
 
-/// The highest bit of each byte that is such; the first byte is the lowest.
-///
-/// There is no branch for each byte, so compilers take vectors for it.
+/// How many bytes are looked at together: as many as a word has bits.
+const BLOCK: usize = 64;
+
+/// A bit for each byte that is such; the first byte is the lowest.
 #[inline(always)]
-fn marks(block: &[u8; BLOCK], is_such: impl Fn(u8) -> bool) -> u128 {
-    let mut whole_bytes = [0; BLOCK];
-    for (whole, byte) in whole_bytes.iter_mut().zip(block) {
-        *whole = if is_such(*byte) { 0xff } else { 0 };
+fn marks(block: &[u8; BLOCK], is_such: impl Fn(u8) -> bool) -> u64 {
+    // As in `len_while`, for vectors.
+    let mut flags = [0; BLOCK];
+    for (flag, byte) in flags.iter_mut().zip(block) {
+        *flag = u8::from(is_such(*byte));
     }
-    u128::from_le_bytes(whole_bytes) & u128::from_ne_bytes([0x80; BLOCK])
+    // The product has byte 0 in bit 56, byte 1 in bit 57, and so on: byte `i` is 2^8i, and the factor
+    // has 2^(56 - 7i). No two of the other products meet in one bit, so nothing carries.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let mut marks = 0;
+    let mut rest = flags.as_slice();
+    while let Some((word, tail)) = rest.split_first_chunk() {
+        let bits = u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56;
+        marks = marks >> 8 | bits << 56;
+        rest = tail;
+    }
+    marks
 }
 
 /// Whether `bytes` is printable ASCII without spaces, and not empty.
@@ -257,6 +280,25 @@ mod tests {
                         assert_eq!(printable_len(&text), walk(&text, is_printable));
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn positions_are_those_of_a_bytewise_walk() {
+        // Runs of all lengths around a block, with what is looked for at each place and beside it.
+        for len in [0, 1, 63, 64, 65, 127, 128, 130] {
+            for (place, width) in (0..len).flat_map(|place| [1, 2, 9, 64].map(|width| (place, width)))
+            {
+                let mut text = alloc::vec![0; len];
+                text.iter_mut().skip(place).take(width).for_each(|byte| *byte = 7);
+                let found: Vec<_> = positions(&text, |byte| byte == 7).collect();
+                let expected: Vec<_> = (0..len).filter(|at| text[*at] == 7).collect();
+                assert_eq!(found, expected);
+                // The rest of the last block is nothing that was there.
+                let found: Vec<_> = positions(&text, |byte| byte == 0).collect();
+                let expected: Vec<_> = (0..len).filter(|at| text[*at] == 0).collect();
+                assert_eq!(found, expected);
             }
         }
     }
