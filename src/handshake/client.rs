@@ -223,7 +223,7 @@ impl ClientHandshake {
         }
         // 6455-4.1-40.
         let connection = Field::Connection;
-        if !has_member(fields.all(Name::Connection), "Upgrade") {
+        if !has_member(fields.all(Name::Connection), b"upgrade") {
             return Err(if fields.has(Name::Connection) {
                 HandshakeError::Bad(connection)
             } else {

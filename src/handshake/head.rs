@@ -143,9 +143,8 @@ struct LineReader {
     /// How many bytes were looked at.
     at: usize,
     line_start: usize,
-    /// How many spaces the request line has so far, and how many bytes behind the first one.
-    spaces: usize,
-    target: usize,
+    /// Where the spaces of a request line are: before the target, and behind it.
+    spaces: [Option<usize>; 2],
     /// The first line, once it is complete.
     start: Option<StartLine>,
     /// Where the name of the current header ends, once its colon came.
@@ -161,8 +160,7 @@ impl LineReader {
             max_target: limits.max_target_size(),
             at: 0,
             line_start: 0,
-            spaces: 0,
-            target: 0,
+            spaces: [None; 2],
             start: None,
             name_end: None,
             fields: Vec::new(),
@@ -194,7 +192,7 @@ impl LineReader {
             }
             if !line.is_empty() {
                 self.start = Some(match self.kind {
-                    Kind::Request => request_line(line, head)?,
+                    Kind::Request => self.request_line(head)?,
                     Kind::Response => status_line(line, head)?,
                 });
                 self.fields = Vec::with_capacity(USUAL_HEADERS.min(self.max_headers));
@@ -221,22 +219,44 @@ impl LineReader {
         }
         // 6455-8.1-01: a target is ASCII.
         let (text, _) = rest.split_at(printable_len(rest));
-        for &byte in text {
-            if byte == b' ' {
-                self.spaces += 1;
-            } else if self.spaces == 1 {
-                self.target += 1;
+        let mut has_too_many = false;
+        for place in positions(text, |byte| byte == b' ') {
+            let at = self.at + place;
+            match &mut self.spaces {
+                [space @ None, _] | [Some(_), space @ None] => *space = Some(at),
+                [Some(_), Some(_)] => has_too_many = true,
             }
         }
         self.at += text.len();
         // A target comes before the last space, so its length is the first fault of the two.
-        if self.target > self.max_target {
-            return Err(HandshakeError::TargetTooLong);
+        if let [Some(before), behind] = self.spaces {
+            if behind.unwrap_or(self.at) - before - 1 > self.max_target {
+                return Err(HandshakeError::TargetTooLong);
+            }
         }
-        if self.spaces > 2 {
+        if has_too_many {
             return Err(HandshakeError::Malformed);
         }
         Ok(())
+    }
+
+    /// Judges `method SP target SP version`.
+    fn request_line(&self, head: &[u8]) -> Result<StartLine, HandshakeError> {
+        let [Some(before), Some(behind)] = self.spaces else {
+            return Err(HandshakeError::Malformed);
+        };
+        let method = Span::new(self.line_start..before);
+        let target = Span::new(before + 1..behind);
+        if !is_token(method.of(head)) || target.of(head).is_empty() {
+            return Err(HandshakeError::Malformed);
+        }
+        match head.get(behind + 1..self.at).unwrap_or_default() {
+            b"HTTP/1.1" => Ok(StartLine::Request { method, target }),
+            [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+                Err(HandshakeError::HttpVersion)
+            }
+            _ => Err(HandshakeError::Malformed),
+        }
     }
 
     /// Reads on to the end of the head. Returns whether it is there.
@@ -288,13 +308,13 @@ impl LineReader {
                 Err(HandshakeError::Malformed)
             };
         };
-        if self.fields.len() == self.max_headers {
-            return Err(HandshakeError::TooManyHeaders);
-        }
         let name = head.get(self.line_start..name_end).unwrap_or_default();
         let known = Name::of(name);
         if known.is_none() && !is_token(name) {
             return Err(HandshakeError::Malformed);
+        }
+        if self.fields.len() == self.max_headers {
+            return Err(HandshakeError::TooManyHeaders);
         }
         let value = trim(head.get(name_end + 1..end).unwrap_or_default());
         // The name once more, and the spaces.
@@ -307,29 +327,6 @@ impl LineReader {
         });
         self.line_start = self.at;
         Ok(false)
-    }
-}
-
-/// Reads `method SP target SP version`.
-fn request_line(line: &[u8], head: &[u8]) -> Result<StartLine, HandshakeError> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(HandshakeError::Malformed);
-    };
-    if !is_token(method) || target.is_empty() {
-        return Err(HandshakeError::Malformed);
-    }
-    match version {
-        b"HTTP/1.1" => Ok(StartLine::Request {
-            method: Span::locate(method, head),
-            target: Span::locate(target, head),
-        }),
-        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
-            Err(HandshakeError::HttpVersion)
-        }
-        _ => Err(HandshakeError::Malformed),
     }
 }
 
@@ -362,6 +359,14 @@ fn status_line(line: &[u8], head: &[u8]) -> Result<StartLine, HandshakeError> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::borrow::ToOwned;
+    use alloc::format;
+    use alloc::string::String;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
     use super::*;
 
     const HEAD: &[u8] = b"\r\nGET / HTTP/1.1\r\nHost: h\r\nX:\r\nY: \t a b \t\r\n\r\n";
@@ -392,6 +397,106 @@ mod tests {
             let head = read(&Limits::new(), HEAD, size).0.unwrap().unwrap();
             let fields: Vec<_> = head.fields.iter().collect();
             assert_eq!(fields, [("Host", &b"h"[..]), ("X", b""), ("Y", b"a b")]);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_pieces_are_read_like_the_whole(
+            lines in vec(line(), 0..6),
+            rest in "[ -~\r\n]{0,80}",
+            (kind, place, byte) in (any::<bool>(), any::<Index>(), any::<u8>()),
+            (max_size, max_headers, max_target) in (1..160_usize, 0..5_usize, 0..40_usize),
+            sizes in vec(1..40_usize, 1..8),
+            is_limited: bool,
+        ) {
+            let start = if kind { "GET /chat?a HTTP/1.1" } else { "HTTP/1.1 101 Switching" };
+            let kind = if kind { Kind::Request } else { Kind::Response };
+            let head = format!("{start}\r\n{}\r\n{rest}", lines.concat());
+            let limits = if is_limited {
+                let limits = Limits::new().with_max_head_size(max_size);
+                limits.with_max_headers(max_headers).with_max_target_size(max_target)
+            } else {
+                Limits::new()
+            };
+            let mut broken = head.clone().into_bytes();
+            *place.get_mut(&mut broken) = byte;
+            for bytes in [head.into_bytes(), broken] {
+                let whole = outcome(kind, &limits, &bytes, &[bytes.len()]);
+                prop_assert_eq!(outcome(kind, &limits, &bytes, &[1]), whole.clone());
+                prop_assert_eq!(outcome(kind, &limits, &bytes, &sizes), whole);
+            }
+        }
+
+        /// `httparse` is another reader of the same grammar.
+        #[test]
+        fn fields_are_those_of_another_parser(lines in vec(line(), 0..6)) {
+            let head = format!("GET / HTTP/1.1\r\n{}\r\n", lines.concat());
+            let mut headers = [httparse::EMPTY_HEADER; 8];
+            let mut theirs = httparse::Request::new(&mut headers);
+            let theirs = match theirs.parse(head.as_bytes()) {
+                Ok(status) => {
+                    prop_assert!(status.is_complete());
+                    let headers = theirs.headers.iter();
+                    let fields = headers.map(|line| (line.name.to_owned(), line.value.to_vec()));
+                    Ok(Some(fields.collect()))
+                }
+                Err(_) => Err(HandshakeError::Malformed),
+            };
+            let (ours, _) = outcome(Kind::Request, &Limits::new(), head.as_bytes(), &[7]);
+            prop_assert_eq!(ours.map(|head| head.map(|(_, fields)| fields)), theirs);
+        }
+    }
+
+    /// Mostly a good one.
+    fn line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            9 => "[A-Za-z0-9_.!-]{1,20}:[ \t]{0,2}[ -~]{0,70}[ \t]{0,2}\r\n",
+            1 => "[A-Za-z ]{0,5}:?[ -~\t\u{80}\u{7f}]{0,10}\r\n",
+        ]
+    }
+
+    type Fields = Vec<(String, Vec<u8>)>;
+
+    /// The start line and the fields, or the fault, and how many bytes were taken.
+    fn outcome(
+        kind: Kind,
+        limits: &Limits,
+        bytes: &[u8],
+        sizes: &[usize],
+    ) -> (Result<Option<(String, Fields)>, HandshakeError>, usize) {
+        let (mut bytes, mut taken) = (bytes.to_vec(), 0);
+        let mut reader = HeadReader::new(kind, limits);
+        let mut rest = &mut bytes[..];
+        for size in sizes.iter().cycle() {
+            let (piece, others) = rest.split_at_mut(rest.len().min(*size));
+            let mut input = Input::new(piece);
+            let outcome = reader.read(&mut input);
+            taken += input.consumed();
+            match outcome {
+                Ok(None) if others.is_empty() => return (Ok(None), taken),
+                Ok(None) => rest = others,
+                Ok(Some(head)) => {
+                    assert_eq!(head.fields.head(), &bytes[..taken]);
+                    let fields = head.fields.iter();
+                    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_vec()));
+                    let start = format!("{:?}", head.start);
+                    return (Ok(Some((start, fields.collect()))), taken);
+                }
+                // How much of the bytes behind a fault was taken is nobody's business.
+                Err(error) => return (Err(error), 0),
+            }
+        }
+        unreachable!("the sizes go on")
+    }
+
+    #[test]
+    fn regression_a_bad_name_in_a_line_too_many() {
+        // Read whole, the line was too many before its name was bad.
+        for size in [1, 7, 99] {
+            let none = Limits::new().with_max_headers(0);
+            let (outcome, _) = read(&none, b"GET / HTTP/1.1\r\n:\r\n\r\n", size);
+            assert_eq!(outcome.unwrap_err(), HandshakeError::Malformed);
         }
     }
 

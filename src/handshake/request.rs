@@ -191,13 +191,13 @@ impl Request {
 
     fn validate_upgrade(&self) -> Result<(), HandshakeError> {
         let fields = &self.fields;
-        if self.method() != "GET" {
+        if self.method.of(fields.head()) != b"GET" {
             return Err(HandshakeError::Method);
         }
         // 6455-4.2.1-05, 6455-4.1-48.
-        self.require_member(Field::Upgrade, "websocket")?;
+        self.require_member(Field::Upgrade, b"websocket")?;
         // 6455-4.2.1-06. H-27: `close` beside it has no meaning once the protocol is switched.
-        self.require_member(Field::Connection, "Upgrade")?;
+        self.require_member(Field::Connection, b"upgrade")?;
         // 6455-4.2.1-08, before the key, because other versions have none. 6455-11.3.5-02: not
         // twice.
         match self.once(Field::Version)? {
@@ -224,7 +224,11 @@ impl Request {
         Ok(())
     }
 
-    fn require_member(&self, field: Field, member: &str) -> Result<(), HandshakeError> {
+    fn require_member<const LEN: usize>(
+        &self,
+        field: Field,
+        member: &[u8; LEN],
+    ) -> Result<(), HandshakeError> {
         if has_member(self.fields.all(field.into()), member) {
             Ok(())
         } else if self.fields.has(field.into()) {

@@ -1,5 +1,6 @@
 //! The header fields that a handshake looks at.
 
+use super::token::is_folded;
 use crate::error::Field;
 
 /// A header field that this crate itself looks for. A head is asked for each of them, often in vain,
@@ -24,20 +25,21 @@ pub(crate) enum Name {
 impl Name {
     /// Which one `name` is, in any case.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
+        // 6455-4.1-45: names ignore ASCII case.
         match name.len() {
-            4 => is(name, b"host").then_some(Self::Host),
-            6 if is(name, b"expect") => Some(Self::Expect),
-            6 => is(name, b"origin").then_some(Self::Origin),
-            7 if is(name, b"trailer") => Some(Self::Trailer),
-            7 => is(name, b"upgrade").then_some(Self::Upgrade),
-            10 => is(name, b"connection").then_some(Self::Connection),
-            14 => is(name, b"content-length").then_some(Self::ContentLength),
-            17 if is(name, b"transfer-encoding") => Some(Self::TransferEncoding),
-            17 => is(name, b"sec-websocket-key").then_some(Self::Key),
-            20 => is(name, b"sec-websocket-accept").then_some(Self::Accept),
-            21 => is(name, b"sec-websocket-version").then_some(Self::Version),
-            22 => is(name, b"sec-websocket-protocol").then_some(Self::Protocol),
-            24 => is(name, b"sec-websocket-extensions").then_some(Self::Extensions),
+            4 => is_folded(name, b"host").then_some(Self::Host),
+            6 if is_folded(name, b"expect") => Some(Self::Expect),
+            6 => is_folded(name, b"origin").then_some(Self::Origin),
+            7 if is_folded(name, b"trailer") => Some(Self::Trailer),
+            7 => is_folded(name, b"upgrade").then_some(Self::Upgrade),
+            10 => is_folded(name, b"connection").then_some(Self::Connection),
+            14 => is_folded(name, b"content-length").then_some(Self::ContentLength),
+            17 if is_folded(name, b"transfer-encoding") => Some(Self::TransferEncoding),
+            17 => is_folded(name, b"sec-websocket-key").then_some(Self::Key),
+            20 => is_folded(name, b"sec-websocket-accept").then_some(Self::Accept),
+            21 => is_folded(name, b"sec-websocket-version").then_some(Self::Version),
+            22 => is_folded(name, b"sec-websocket-protocol").then_some(Self::Protocol),
+            24 => is_folded(name, b"sec-websocket-extensions").then_some(Self::Extensions),
             _ => None,
         }
     }
@@ -68,16 +70,6 @@ impl Name {
     pub(super) const fn bit(self) -> u16 {
         1 << self as u16
     }
-}
-
-/// Whether `name` is `known`, which is in lower case. With a known length that takes few instructions.
-fn is<const LEN: usize>(name: &[u8], known: &[u8; LEN]) -> bool {
-    // 6455-4.1-45: names ignore ASCII case.
-    name.len() == LEN
-        && name.first_chunk::<LEN>().is_some_and(|name| {
-            let pairs = name.iter().zip(known);
-            pairs.fold(true, |all, (a, b)| all & (a.to_ascii_lowercase() == *b))
-        })
 }
 
 impl From<Field> for Name {

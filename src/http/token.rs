@@ -216,13 +216,25 @@ fn is_comma(byte: u8) -> bool {
     byte == b','
 }
 
-/// Whether a comma list has the member `token`, ignoring ASCII case.
-pub(crate) fn has_member<'a>(lines: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
-    // 6455-2.1-01: only A to Z fold, so no Unicode lookalike matches.
-    let is_it = |member: &[u8]| member.eq_ignore_ascii_case(token.as_bytes());
-    let mut lines = lines;
+/// Whether a comma list has the member `token`, which is in lower case here, in any case.
+pub(crate) fn has_member<'a, const LEN: usize>(
+    mut lines: impl Iterator<Item = &'a [u8]>,
+    token: &[u8; LEN],
+) -> bool {
+    let is_it = |member: &[u8]| is_folded(member, token);
     // Mostly it is the only one, and then the line need not be taken apart.
     lines.any(|line| is_it(line) || members([line].into_iter()).any(is_it))
+}
+
+/// Whether `bytes` are `known`, which is in lower case, in any case. With a known length that takes
+/// few instructions.
+pub(crate) fn is_folded<const LEN: usize>(bytes: &[u8], known: &[u8; LEN]) -> bool {
+    // 6455-2.1-01: only A to Z fold, so no Unicode lookalike matches.
+    let is_same = |bytes: &[u8; LEN]| {
+        let pairs = bytes.iter().zip(known);
+        pairs.fold(true, |all, (a, b)| all & (a.to_ascii_lowercase() == *b))
+    };
+    bytes.len() == LEN && bytes.first_chunk().is_some_and(is_same)
 }
 
 #[cfg(test)]
@@ -252,10 +264,10 @@ mod tests {
         assert_eq!(list(&[" a ,\t,b c,", "", "d"]), [&b"a"[..], b"b c", b"d"]);
         assert!(list(&[",", ", ,"]).is_empty());
         let kelvin = "websoc\u{212a}et".as_bytes();
-        assert!(!has_member([kelvin].into_iter(), "websocket"));
+        assert!(!has_member([kelvin].into_iter(), b"websocket"));
         assert!(has_member(
             [&b"h2c, WebSocket"[..]].into_iter(),
-            "websocket"
+            b"websocket"
         ));
     }
 
@@ -288,10 +300,14 @@ mod tests {
     fn positions_are_those_of_a_bytewise_walk() {
         // Runs of all lengths around a block, with what is looked for at each place and beside it.
         for len in [0, 1, 63, 64, 65, 127, 128, 130] {
-            for (place, width) in (0..len).flat_map(|place| [1, 2, 9, 64].map(|width| (place, width)))
+            for (place, width) in
+                (0..len).flat_map(|place| [1, 2, 9, 64].map(|width| (place, width)))
             {
                 let mut text = alloc::vec![0; len];
-                text.iter_mut().skip(place).take(width).for_each(|byte| *byte = 7);
+                text.iter_mut()
+                    .skip(place)
+                    .take(width)
+                    .for_each(|byte| *byte = 7);
                 let found: Vec<_> = positions(&text, |byte| byte == 7).collect();
                 let expected: Vec<_> = (0..len).filter(|at| text[*at] == 7).collect();
                 assert_eq!(found, expected);
