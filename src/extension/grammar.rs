@@ -3,7 +3,7 @@
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
-use crate::http::token::{is_token, is_token_byte, token_str};
+use crate::http::token::{self, is_token};
 
 /// How many extensions one handshake may list. Browsers offer one or two.
 const MAX_EXTENSIONS: usize = 16;
@@ -13,16 +13,16 @@ const MAX_PARAMETERS: usize = 16;
 /// One extension with its parameters: an offer in a request, an agreement in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Extension<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: &'a [u8],
     pub(crate) parameters: Vec<Parameter<'a>>,
 }
 
 /// A parameter of an extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameter<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: &'a [u8],
     /// Without quotes and escapes: owned only if there were escapes.
-    pub(crate) value: Option<Cow<'a, str>>,
+    pub(crate) value: Option<Cow<'a, [u8]>>,
 }
 
 /// The value does not fit the grammar, or lists too much.
@@ -35,7 +35,37 @@ pub(crate) struct MalformedExtensions;
 pub(crate) fn parse<'a>(
     lines: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Vec<Extension<'a>>, MalformedExtensions> {
-    let mut extensions = Vec::new();
+    let mut extensions: Vec<Extension<'a>> = Vec::new();
+    walk(lines, |part| match part {
+        Part::Name(name) => extensions.push(Extension {
+            name,
+            parameters: Vec::new(),
+        }),
+        Part::Parameter(parameter) => {
+            if let Some(extension) = extensions.last_mut() {
+                extension.parameters.push(parameter);
+            }
+        }
+    })?;
+    Ok(extensions)
+}
+
+/// Checks what [`parse`] does, and keeps nothing.
+pub(crate) fn check<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Result<(), MalformedExtensions> {
+    walk(lines, |_| ())
+}
+
+/// What an extension consists of: its name, then its parameters.
+enum Part<'a> {
+    Name(&'a [u8]),
+    Parameter(Parameter<'a>),
+}
+
+fn walk<'a>(
+    lines: impl Iterator<Item = &'a [u8]>,
+    mut visit: impl FnMut(Part<'a>),
+) -> Result<(), MalformedExtensions> {
+    let mut extensions = 0;
     // 6455-9.1-03, 6455-11.3.2-01, and erratum 3433 for responses: several lines are one list.
     for line in lines {
         let mut cursor = Cursor { rest: line };
@@ -45,16 +75,17 @@ pub(crate) fn parse<'a>(
             if cursor.rest.is_empty() {
                 break;
             }
-            if extensions.len() == MAX_EXTENSIONS {
+            if extensions == MAX_EXTENSIONS {
                 return Err(MalformedExtensions);
             }
-            extensions.push(cursor.extension()?);
+            cursor.extension(&mut visit)?;
+            extensions += 1;
             if !cursor.rest.is_empty() && !cursor.eat(b',') {
                 return Err(MalformedExtensions);
             }
         }
     }
-    Ok(extensions)
+    Ok(())
 }
 
 /// What is left of a line. Each byte is passed once; nothing goes back.
@@ -63,11 +94,11 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn extension(&mut self) -> Result<Extension<'a>, MalformedExtensions> {
-        let name = self.token()?;
-        let mut parameters = Vec::new();
+    fn extension(&mut self, visit: &mut impl FnMut(Part<'a>)) -> Result<(), MalformedExtensions> {
+        visit(Part::Name(self.token()?));
+        let mut parameters = 0;
         while self.eat(b';') {
-            if parameters.len() == MAX_PARAMETERS {
+            if parameters == MAX_PARAMETERS {
                 return Err(MalformedExtensions);
             }
             let name = self.token()?;
@@ -76,12 +107,13 @@ impl<'a> Cursor<'a> {
             } else {
                 None
             };
-            parameters.push(Parameter { name, value });
+            visit(Part::Parameter(Parameter { name, value }));
+            parameters += 1;
         }
-        Ok(Extension { name, parameters })
+        Ok(())
     }
 
-    fn value(&mut self) -> Result<Cow<'a, str>, MalformedExtensions> {
+    fn value(&mut self) -> Result<Cow<'a, [u8]>, MalformedExtensions> {
         self.skip_space();
         let Some(quoted) = self.rest.strip_prefix(b"\"") else {
             return self.token().map(Cow::Borrowed);
@@ -105,25 +137,28 @@ impl<'a> Cursor<'a> {
         self.rest = rest.strip_prefix(b"\"").ok_or(MalformedExtensions)?;
         self.skip_space();
         if unescaped.is_empty() {
-            return token_str(front)
-                .map(Cow::Borrowed)
-                .ok_or(MalformedExtensions);
+            return if front.is_empty() {
+                Err(MalformedExtensions)
+            } else {
+                Ok(Cow::Borrowed(front))
+            };
         }
         if !is_token(&unescaped) {
             return Err(MalformedExtensions);
         }
-        alloc::string::String::from_utf8(unescaped)
-            .map(Cow::Owned)
-            .map_err(|_| MalformedExtensions)
+        Ok(Cow::Owned(unescaped))
     }
 
-    fn token(&mut self) -> Result<&'a str, MalformedExtensions> {
+    fn token(&mut self) -> Result<&'a [u8], MalformedExtensions> {
         self.skip_space();
         let len = token_len(self.rest);
         let (token, rest) = self.rest.split_at(len);
         self.rest = rest;
         self.skip_space();
-        token_str(token).ok_or(MalformedExtensions)
+        if token.is_empty() {
+            return Err(MalformedExtensions);
+        }
+        Ok(token)
     }
 
     /// Passes `byte` with the space around it, if it comes next.
@@ -151,10 +186,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// How many bytes at the front may be in a token.
 fn token_len(bytes: &[u8]) -> usize {
-    let is_part = |byte: &&u8| is_token_byte(**byte);
-    let len = bytes.iter().take_while(is_part).count();
+    let len = token::token_len(bytes);
     #[cfg(test)]
     crate::steps::looked_at(len + 1);
     len
@@ -171,11 +204,11 @@ mod tests {
         let extensions = parse(lines.iter().map(|line| line.as_bytes()))?;
         let mut text = String::new();
         for extension in extensions {
-            text += extension.name;
+            text += core::str::from_utf8(extension.name).unwrap();
             for parameter in extension.parameters {
-                text += &format!(";{}", parameter.name);
+                text += &format!(";{}", core::str::from_utf8(parameter.name).unwrap());
                 if let Some(value) = parameter.value {
-                    text += &format!("={value}");
+                    text += &format!("={}", core::str::from_utf8(&value).unwrap());
                 }
             }
             text += "|";

@@ -4,6 +4,8 @@ use alloc::string::String;
 
 #[cfg(feature = "deflate")]
 use super::deflate::negotiation;
+#[cfg(feature = "deflate")]
+use super::grammar;
 use super::grammar::Extension;
 use crate::config::Config;
 use crate::negotiated::Negotiated;
@@ -39,12 +41,15 @@ impl Wanted {
     }
 
     /// The value of a server's header, if it agrees to something, which is noted in `negotiated`.
-    pub(crate) fn answer(
+    /// The lines with the client's offers were checked before.
+    pub(crate) fn answer<'a>(
         &self,
-        offers: &[Extension<'_>],
+        offers: impl Iterator<Item = &'a [u8]>,
         negotiated: &mut Negotiated,
     ) -> Option<String> {
-        let (answer, params) = negotiation::answer(self.deflate.as_ref()?, offers)?;
+        let deflate = self.deflate.as_ref()?;
+        let offers = grammar::parse(offers).ok()?;
+        let (answer, params) = negotiation::answer(deflate, &offers)?;
         negotiated.set_deflate(Some(params));
         Some(answer)
     }
@@ -70,9 +75,9 @@ impl Wanted {
         None
     }
 
-    pub(crate) fn answer(
+    pub(crate) fn answer<'a>(
         &self,
-        _offers: &[Extension<'_>],
+        _offers: impl Iterator<Item = &'a [u8]>,
         _negotiated: &mut Negotiated,
     ) -> Option<String> {
         None

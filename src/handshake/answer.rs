@@ -7,10 +7,11 @@ use bytes::Bytes;
 use core::fmt;
 
 use super::accept::accept_key;
-use super::compose::{Headers, write_line};
-use super::request::{EXTENSIONS, Request};
+use super::compose::{Headers, line, write_head, write_line};
+use super::request::Request;
 use crate::error::{AnswerError, Field, HandshakeError};
 use crate::extension::Wanted;
+use crate::http::Name;
 use crate::negotiated::Negotiated;
 
 /// How a server accepts an upgrade: with which subprotocol and which headers of its own.
@@ -62,27 +63,27 @@ impl Acceptance {
                 return Err(AnswerError::UnofferedProtocol);
             }
         }
-        // 6455-4.2.2-15 to 6455-4.2.2-19.
-        let mut head = Vec::with_capacity(256);
-        head.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-        write_line(&mut head, "Upgrade", b"websocket");
-        write_line(&mut head, "Connection", b"Upgrade");
-        write_line(&mut head, Field::Accept.name(), &accept_key(request.key()));
         let mut negotiated = Negotiated::new();
         // 6455-4.2.2-11, 6455-4.2.2-21.
         if let Some(name) = &self.subprotocol {
-            write_line(&mut head, Field::Protocol.name(), name.as_bytes());
             negotiated = negotiated.with_subprotocol(name);
         }
         // 6455-4.2.2-13, 6455-4.2.2-14: only what was offered.
-        if let Some(answer) = wanted.answer(&request.extensions(), &mut negotiated) {
-            write_line(&mut head, EXTENSIONS, answer.as_bytes());
-        }
-        self.headers.write(&mut head);
-        head.extend_from_slice(b"\r\n");
-        Ok((head.into(), negotiated))
+        let extensions = wanted.answer(request.extensions(), &mut negotiated);
+        // 6455-4.2.2-15 to 6455-4.2.2-19.
+        let accept = accept_key(request.key());
+        let start = [UPGRADE, &accept, b"\r\n"];
+        let lines = [
+            line(Name::Protocol, self.subprotocol.as_deref()),
+            line(Name::Extensions, extensions.as_deref()),
+        ];
+        Ok((write_head(&start, &lines, &self.headers), negotiated))
     }
 }
+
+/// What every 101 starts with, up to the key.
+const UPGRADE: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: ";
 
 /// How a server refuses a request: any HTTP answer but an upgrade.
 ///

@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::http::Response;
+use crate::http::{Name, Response};
 use crate::input::Input;
 
 /// How the body of a response ends (RFC 9112 section 6.3).
@@ -121,7 +121,7 @@ impl Framing {
         if matches!(response.status(), 204 | 304) {
             return Self::Length(0);
         }
-        let mut codings = fields.all("Transfer-Encoding");
+        let mut codings = fields.all(Name::TransferEncoding);
         if let Some(coding) = codings.next().filter(|_| !is_old) {
             let is_chunked = coding.eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
             return if is_chunked {
@@ -130,7 +130,7 @@ impl Framing {
                 Self::UntilEof
             };
         }
-        let mut lengths = fields.all("Content-Length");
+        let mut lengths = fields.all(Name::ContentLength);
         match (lengths.next(), lengths.next()) {
             (None, _) => Self::UntilEof,
             (Some(length), None) => parse_length(length).map_or(Self::Broken, Self::Length),

@@ -8,12 +8,11 @@ use super::accept::{accept_key, encode_nonce};
 use super::body::BodyReader;
 use super::head::{Head, HeadReader, Kind, StartLine};
 use super::opening::ClientRequest;
-use super::request::EXTENSIONS;
 use crate::config::{Config, Limits};
 use crate::error::{Field, HandshakeError, RequestError};
 use crate::extension::{BadAnswer, Wanted, grammar};
-use crate::http::Response;
 use crate::http::token::has_member;
+use crate::http::{Name, Response};
 use crate::input::Input;
 use crate::negotiated::Negotiated;
 use crate::time::Instant;
@@ -49,7 +48,8 @@ const MAX_INFORMATIONAL: u32 = 8;
 /// ```
 pub struct ClientHandshake {
     state: State,
-    request: ClientRequest,
+    /// The subprotocols that were offered.
+    offered: Box<[Box<str>]>,
     accept: [u8; 28],
     wanted: Wanted,
     limits: Limits,
@@ -96,10 +96,10 @@ impl ClientHandshake {
     ) -> Result<Self, RequestError> {
         let key = encode_nonce(nonce);
         let wanted = Wanted::new(config);
-        let output = request.write(&key, &wanted)?.into();
+        let output = request.write(&key, &wanted)?;
         Ok(Self {
             state: State::Head(HeadReader::new(Kind::Response, config.limits())),
-            request: request.clone(),
+            offered: request.subprotocols().map(Box::from).collect(),
             accept: accept_key(&key),
             wanted,
             limits: config.limits().clone(),
@@ -206,16 +206,15 @@ impl ClientHandshake {
     fn validate(&self, response: &Response) -> Result<Negotiated, HandshakeError> {
         let fields = response.fields();
         let once = |field: Field| {
-            let mut values = fields.all(field.name());
-            match (values.next(), values.next()) {
-                (value, None) => Ok(value),
-                _ => Err(HandshakeError::Duplicate(field)),
+            if fields.repeats(field.into()) {
+                return Err(HandshakeError::Duplicate(field));
             }
+            Ok(fields.first(field.into()))
         };
         let required = |field| once(field)?.ok_or(HandshakeError::Missing(field));
         // 6455-4.1-44. R-10: a length of zero is seen in the wild, and harmless.
-        let has_length = fields.all("Content-Length").any(|length| length != b"0");
-        if has_length || fields.first("Transfer-Encoding").is_some() {
+        let has_length = fields.all(Name::ContentLength).any(|length| length != b"0");
+        if has_length || fields.has(Name::TransferEncoding) {
             return Err(HandshakeError::Body);
         }
         // 6455-4.1-39, K20.
@@ -224,10 +223,11 @@ impl ClientHandshake {
         }
         // 6455-4.1-40.
         let connection = Field::Connection;
-        if !has_member(fields.all(connection.name()), "Upgrade") {
-            return Err(match fields.first(connection.name()) {
-                Some(_) => HandshakeError::Bad(connection),
-                None => HandshakeError::Missing(connection),
+        if !has_member(fields.all(Name::Connection), b"upgrade") {
+            return Err(if fields.has(Name::Connection) {
+                HandshakeError::Bad(connection)
+            } else {
+                HandshakeError::Missing(connection)
             });
         }
         // 6455-4.1-41, 6455-11.3.3-01. No need for constant time: the key went over the wire
@@ -236,8 +236,8 @@ impl ClientHandshake {
             return Err(HandshakeError::AcceptMismatch);
         }
         // 6455-4.1-42, 6455-9.1-01.
-        let extensions =
-            grammar::parse(fields.all(EXTENSIONS)).map_err(|_| HandshakeError::BadExtension)?;
+        let extensions = grammar::parse(fields.all(Name::Extensions))
+            .map_err(|_| HandshakeError::BadExtension)?;
         let mut negotiated = Negotiated::new();
         self.wanted
             .check(&extensions, &mut negotiated)
@@ -251,8 +251,8 @@ impl ClientHandshake {
             // R-19: the application may mind, this crate does not.
             return Ok(negotiated);
         };
-        let mut offered = self.request.subprotocols();
-        offered
+        self.offered
+            .iter()
             .find(|name| name.as_bytes() == chosen)
             .map(|name| negotiated.with_subprotocol(name))
             .ok_or(HandshakeError::UnofferedProtocol)

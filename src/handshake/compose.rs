@@ -2,11 +2,12 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::fmt;
 
 use crate::error::HeaderError;
-use crate::http::debug_fields;
 use crate::http::token::{is_field_value, is_token};
+use crate::http::{Name, debug_fields};
 
 /// Header lines that an application wants to send. Kept as given, checked before anything is
 /// written.
@@ -33,6 +34,12 @@ impl Headers {
             }
         }
         Ok(())
+    }
+
+    /// How many bytes [`write`](Self::write) adds.
+    pub(super) fn len(&self) -> usize {
+        let lines = self.0.iter();
+        lines.map(|(name, value)| line_len(name, value)).sum()
     }
 
     pub(super) fn write(&self, head: &mut Vec<u8>) {
@@ -65,6 +72,38 @@ fn is_reserved(name: &str, reserved: &[&str]) -> bool {
             .iter()
             .chain(reserved)
             .any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// A whole head, in memory of just its size: what it starts with, further lines, and what the
+/// application adds.
+pub(super) fn write_head(start: &[&[u8]], lines: &[Option<Line<'_>>], headers: &Headers) -> Bytes {
+    const END: &[u8] = b"\r\n";
+    let lines = || lines.iter().flatten();
+    let start_len: usize = start.iter().map(|part| part.len()).sum();
+    let lines_len: usize = lines().map(|line| line_len(line.0, line.1)).sum();
+    let mut head = Vec::with_capacity(start_len + lines_len + headers.len() + END.len());
+    for part in start {
+        head.extend_from_slice(part);
+    }
+    for (name, value) in lines() {
+        write_line(&mut head, name, value);
+    }
+    headers.write(&mut head);
+    head.extend_from_slice(END);
+    head.into()
+}
+
+/// A line with this value, if there is one.
+pub(super) fn line(name: Name, value: Option<&str>) -> Option<Line<'_>> {
+    value.map(|value| (name.as_str(), value.as_bytes()))
+}
+
+/// The name and the value of a header.
+type Line<'a> = (&'a str, &'a [u8]);
+
+/// How many bytes [`write_line`] adds.
+pub(super) const fn line_len(name: &str, value: &[u8]) -> usize {
+    name.len() + b": ".len() + value.len() + b"\r\n".len()
 }
 
 pub(super) fn write_line(head: &mut Vec<u8>, name: &str, value: &[u8]) {

@@ -2,14 +2,15 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::str::FromStr;
 
 use super::auth::{self, Authorization};
-use super::compose::{Headers, write_line};
-use super::request::EXTENSIONS;
+use super::compose::{Headers, line, write_head};
 use super::url::Url;
-use crate::error::{Field, RequestError, UrlError};
+use crate::error::{RequestError, UrlError};
 use crate::extension::Wanted;
+use crate::http::Name;
 use crate::http::token::{is_token, is_visible};
 
 /// A client's request: the URL, and what goes into the headers. It can be kept and used for many
@@ -103,44 +104,36 @@ impl ClientRequest {
     }
 
     /// The head of the request.
-    pub(super) fn write(&self, key: &[u8], wanted: &Wanted) -> Result<Vec<u8>, RequestError> {
+    pub(super) fn write(&self, key: &[u8], wanted: &Wanted) -> Result<Bytes, RequestError> {
         // 6455-4.1-04: nothing is written unless everything is right.
         self.validate()?;
-        let mut head = Vec::with_capacity(512);
-        // 6455-4.1-19, 6455-4.1-20.
-        for part in [b"GET ", self.url.target().as_bytes(), b" HTTP/1.1\r\n"] {
-            head.extend_from_slice(part);
-        }
-        // 6455-4.1-21 to 6455-4.1-24, 6455-4.1-30, 6455-4.1-31.
-        write_line(
-            &mut head,
-            Field::Host.name(),
-            self.url.host_header().as_bytes(),
-        );
-        write_line(&mut head, Field::Upgrade.name(), b"websocket");
-        write_line(&mut head, Field::Connection.name(), b"Upgrade");
-        write_line(&mut head, Field::Key.name(), key);
-        write_line(&mut head, Field::Version.name(), b"13");
-        // 6455-4.1-28, 6455-4.1-29.
-        if let Some(origin) = &self.origin {
-            write_line(&mut head, Field::Origin.name(), origin.as_bytes());
-        }
+        // 6455-4.1-19 to 6455-4.1-24, 6455-4.1-30, 6455-4.1-31.
+        let start = [
+            b"GET ",
+            self.url.target().as_bytes(),
+            b" HTTP/1.1\r\nHost: ",
+            self.url.authority().as_bytes(),
+            b"\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: ",
+            key,
+            b"\r\nSec-WebSocket-Version: 13\r\n",
+        ];
         // 6455-10.5-01.
-        if let Some(authorization) = &self.authorization {
-            write_line(&mut head, auth::HEADER, authorization.value()?.as_bytes());
-        }
+        let authorization = match &self.authorization {
+            Some(authorization) => Some((auth::HEADER, authorization.value()?.as_bytes())),
+            None => None,
+        };
         // 6455-4.1-32.
-        if !self.subprotocols.is_empty() {
-            let list = self.subprotocols.join(", ");
-            write_line(&mut head, Field::Protocol.name(), list.as_bytes());
-        }
+        let protocols = (!self.subprotocols.is_empty()).then(|| self.subprotocols.join(", "));
         // 6455-4.1-34, 7692-5-01.
-        if let Some(offer) = wanted.offer() {
-            write_line(&mut head, EXTENSIONS, offer.as_bytes());
-        }
-        self.headers.write(&mut head);
-        head.extend_from_slice(b"\r\n");
-        Ok(head)
+        let offer = wanted.offer();
+        let lines = [
+            // 6455-4.1-28, 6455-4.1-29.
+            line(Name::Origin, self.origin.as_deref()),
+            authorization,
+            line(Name::Protocol, protocols.as_deref()),
+            line(Name::Extensions, offer.as_deref()),
+        ];
+        Ok(write_head(&start, &lines, &self.headers))
     }
 
     fn validate(&self) -> Result<(), RequestError> {

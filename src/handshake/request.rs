@@ -2,19 +2,14 @@
 
 use alloc::collections::BTreeSet;
 use alloc::format;
-use alloc::vec::Vec;
 use core::fmt;
 
 use super::accept::is_key;
 use super::head::{Head, StartLine};
 use crate::error::{Field, HandshakeError};
 use crate::extension::grammar;
-use crate::http::Fields;
-use crate::http::Span;
-use crate::http::token::{has_member, is_token, is_visible, members, token_str, trim};
-
-/// The header that lists extensions, in requests and responses.
-pub(super) const EXTENSIONS: &str = "Sec-WebSocket-Extensions";
+use crate::http::token::{has_member, is_token, is_visible, len_while, members, token_str, trim};
+use crate::http::{Fields, Name, Span};
 
 /// A client's opening handshake, for the application to judge: path, origin, cookies, subprotocols.
 ///
@@ -64,7 +59,7 @@ impl Request {
     /// The `Host` header: a name or address, perhaps with a port.
     pub fn host(&self) -> &str {
         // INVARIANT: `validate` saw that it is there, and that it is ASCII.
-        let host = self.fields.first("Host").unwrap_or_default();
+        let host = self.fields.first(Name::Host).unwrap_or_default();
         core::str::from_utf8(host).unwrap_or_default()
     }
 
@@ -74,21 +69,21 @@ impl Request {
     /// it, the client might still be none, so this is no authentication.
     pub fn origin(&self) -> Option<&str> {
         // 6455-4.2.1-09.
-        core::str::from_utf8(self.fields.first("Origin")?).ok()
+        core::str::from_utf8(self.fields.first(Name::Origin)?).ok()
     }
 
     /// The subprotocols that the client offers, best first, each once (RFC 6455 section 1.9).
     pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
         // 6455-4.2.1-10. A set, because a hostile list can have thousands.
         let mut seen = BTreeSet::new();
-        members(self.fields.all(Field::Protocol.name()))
+        members(self.fields.all(Name::Protocol))
             .filter_map(token_str)
             .filter(move |name| seen.insert(*name))
     }
 
     /// The value of the first header line named `name`, in any case, without the spaces around it.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.fields.first(name)
+        self.fields.named(name).next()
     }
 
     /// All header lines in order, as name and value. A value may have any byte but control
@@ -103,7 +98,7 @@ impl Request {
     /// it.
     pub fn cookies(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields
-            .all("Cookie")
+            .named("Cookie")
             .flat_map(|line| line.split(|byte| *byte == b';'))
             .filter_map(|pair| {
                 let (name, value) = core::str::from_utf8(trim(pair)).ok()?.split_once('=')?;
@@ -118,14 +113,14 @@ impl Request {
         self.is_upgrade
     }
 
-    /// What the client offers of extensions, best first. The grammar was checked before.
-    pub(super) fn extensions(&self) -> Vec<grammar::Extension<'_>> {
-        grammar::parse(self.fields.all(EXTENSIONS)).unwrap_or_default()
+    /// The lines with what the client offers of extensions, best first. The grammar was checked.
+    pub(super) fn extensions(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.all(Name::Extensions)
     }
 
     /// The key of an upgrade, to be hashed as it is (6455-4.2.2-07).
     pub(super) fn key(&self) -> &[u8] {
-        self.fields.first(Field::Key.name()).unwrap_or_default()
+        self.fields.first(Name::Key).unwrap_or_default()
     }
 
     fn path_and_query(&self) -> &str {
@@ -147,7 +142,7 @@ impl Request {
             fields: head.fields,
         };
         request.validate_message()?;
-        if plain_requests && request.fields.first("Upgrade").is_none() {
+        if plain_requests && !request.fields.has(Name::Upgrade) {
             if !matches!(request.method(), "GET" | "HEAD") {
                 return Err(HandshakeError::Method);
             }
@@ -167,16 +162,15 @@ impl Request {
         }
         // HARDENING A1.10: a body would be taken for frames, or frames for a body. K12: zero bytes
         // are no body.
-        let mut lengths = fields.all("Content-Length");
-        let has_length = lengths.next().is_some_and(|length| length != b"0");
-        if has_length
-            || lengths.next().is_some()
-            || fields.first("Transfer-Encoding").is_some()
-            || fields.first("Trailer").is_some()
+        let length = fields.first(Name::ContentLength);
+        if length.is_some_and(|length| length != b"0")
+            || fields.repeats(Name::ContentLength)
+            || fields.has(Name::TransferEncoding)
+            || fields.has(Name::Trailer)
         {
             return Err(HandshakeError::Body);
         }
-        if fields.first("Expect").is_some() {
+        if fields.has(Name::Expect) {
             return Err(HandshakeError::Expectation);
         }
         // 6455-4.2.1-04.
@@ -197,13 +191,13 @@ impl Request {
 
     fn validate_upgrade(&self) -> Result<(), HandshakeError> {
         let fields = &self.fields;
-        if self.method() != "GET" {
+        if self.method.of(fields.head()) != b"GET" {
             return Err(HandshakeError::Method);
         }
         // 6455-4.2.1-05, 6455-4.1-48.
-        self.require_member(Field::Upgrade, "websocket")?;
+        self.require_member(Field::Upgrade, b"websocket")?;
         // 6455-4.2.1-06. H-27: `close` beside it has no meaning once the protocol is switched.
-        self.require_member(Field::Connection, "Upgrade")?;
+        self.require_member(Field::Connection, b"upgrade")?;
         // 6455-4.2.1-08, before the key, because other versions have none. 6455-11.3.5-02: not
         // twice.
         match self.once(Field::Version)? {
@@ -221,22 +215,23 @@ impl Request {
         }
         // 6455-4.2.1-10, 6455-11.3.4-01. K16: empty members are skipped, but a list needs one that
         // is not.
-        let name = Field::Protocol.name();
-        let offers_some = members(fields.all(name)).next().is_some();
-        if !members(fields.all(name)).all(is_token)
-            || (fields.first(name).is_some() && !offers_some)
-        {
+        let offers = || members(fields.all(Name::Protocol));
+        if fields.has(Name::Protocol) && (offers().next().is_none() || !offers().all(is_token)) {
             return Err(HandshakeError::Bad(Field::Protocol));
         }
         // 6455-4.2.1-11, 6455-9.1-01.
-        grammar::parse(fields.all(EXTENSIONS)).map_err(|_| HandshakeError::BadExtension)?;
+        grammar::check(self.extensions()).map_err(|_| HandshakeError::BadExtension)?;
         Ok(())
     }
 
-    fn require_member(&self, field: Field, member: &str) -> Result<(), HandshakeError> {
-        if has_member(self.fields.all(field.name()), member) {
+    fn require_member<const LEN: usize>(
+        &self,
+        field: Field,
+        member: &[u8; LEN],
+    ) -> Result<(), HandshakeError> {
+        if has_member(self.fields.all(field.into()), member) {
             Ok(())
-        } else if self.fields.first(field.name()).is_some() {
+        } else if self.fields.has(field.into()) {
             Err(HandshakeError::Bad(field))
         } else {
             Err(HandshakeError::Missing(field))
@@ -245,12 +240,10 @@ impl Request {
 
     /// The value of a header that may be there once.
     fn once(&self, field: Field) -> Result<Option<&[u8]>, HandshakeError> {
-        let mut values = self.fields.all(field.name());
-        let value = values.next();
-        if values.next().is_some() {
+        if self.fields.repeats(field.into()) {
             return Err(HandshakeError::Duplicate(field));
         }
-        Ok(value)
+        Ok(self.fields.first(field.into()))
     }
 }
 
@@ -301,6 +294,9 @@ fn path_start(target: &str) -> Option<usize> {
 
 /// Whether this is a host with an optional port, and nothing else (RFC 9110 section 7.2).
 fn is_authority(bytes: &[u8]) -> bool {
+    if is_plain_authority(bytes) {
+        return true;
+    }
     let Ok(text) = core::str::from_utf8(bytes) else {
         return false;
     };
@@ -311,6 +307,19 @@ fn is_authority(bytes: &[u8]) -> bool {
     reference.authority().is_some_and(|authority| {
         authority.as_str() == text && !authority.host().is_empty() && !authority.has_userinfo()
     })
+}
+
+/// Whether this is a name that needs no escapes, or an IPv4 address, with an optional port: what
+/// nearly every authority is, told without much ado.
+fn is_plain_authority(bytes: &[u8]) -> bool {
+    let name = len_while(bytes, |byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')
+    });
+    name > 0
+        && match bytes.get(name..) {
+            Some([b':', port @ ..]) => port.iter().all(u8::is_ascii_digit),
+            rest => rest == Some(b""),
+        }
 }
 
 /// Whether this is a version number at all: 0 to 255 without leading zeros (6455-4.3-05).

@@ -1,9 +1,11 @@
 //! WebSocket URLs (RFC 6455 section 3).
 
 use alloc::borrow::ToOwned;
-use alloc::string::{String, ToString};
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use core::net::Ipv6Addr;
+use core::ops::Range;
 use core::str::FromStr;
 
 use crate::error::UrlError;
@@ -20,15 +22,20 @@ use crate::error::UrlError;
 /// assert_eq!(url.to_string(), "wss://example.com/chat?room=1");
 /// # Ok::<(), sockeye::handshake::UrlError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Url {
     is_secure: bool,
-    /// INVARIANT: lower case; an IPv6 address (without brackets), or letters, digits, `-`, `.`,
-    /// `_` and `~`.
-    host: String,
     port: u16,
-    /// INVARIANT: starts with a slash; valid RFC 3986 path and query.
-    target: String,
+    /// What follows the scheme and the two slashes: the value of a `Host` header, then the target.
+    text: String,
+    /// Where the host is in it, without brackets.
+    ///
+    /// INVARIANT: lower case; an IPv6 address, or letters, digits, `-`, `.`, `_` and `~`.
+    host: Range<usize>,
+    /// Where the target starts.
+    ///
+    /// INVARIANT: with a slash; what follows is a valid RFC 3986 path and query.
+    target: usize,
 }
 
 impl Url {
@@ -67,17 +74,26 @@ impl Url {
             Ok(Some(port)) if port > 0 => port,
             Ok(Some(_)) | Err(_) => return Err(UrlError::Port),
         };
+        let mut text = String::with_capacity(url.len());
+        let host = push_host(&mut text, authority.host()).ok_or(UrlError::Host)?;
+        if port != default_port(is_secure) {
+            let digits = authority.port().map_or("", |digits| digits.as_str());
+            text.push(':');
+            text.push_str(digits.trim_start_matches('0'));
+        }
         // 6455-3-04, 6455-3-06: nothing is decoded; an empty query loses its question mark.
+        let target = text.len();
         let path = uri.path().as_str();
-        let mut target = if path.is_empty() { "/" } else { path }.to_owned();
+        text.push_str(if path.is_empty() { "/" } else { path });
         if let Some(query) = uri.query().filter(|query| !query.is_empty()) {
-            target.push('?');
-            target.push_str(query.as_str());
+            text.push('?');
+            text.push_str(query.as_str());
         }
         Ok(Self {
             is_secure,
-            host: parse_host(authority.host()).ok_or(UrlError::Host)?,
             port,
+            text,
+            host,
             target,
         })
     }
@@ -90,7 +106,7 @@ impl Url {
     /// The host in lower case: what to look up, to connect to, and to verify a certificate against.
     /// An IPv6 address has no brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        self.text.get(self.host.clone()).unwrap_or_default()
     }
 
     /// The port: as given, or else 80 for `ws` and 443 for `wss`.
@@ -101,7 +117,7 @@ impl Url {
     /// The request target, which the RFC calls resource name: the path, and the query if there is
     /// one.
     pub fn target(&self) -> &str {
-        &self.target
+        self.text.get(self.target..).unwrap_or_default()
     }
 
     /// The value of the `Host` header: the host, and the port unless it is the scheme's default.
@@ -117,7 +133,12 @@ impl Url {
     /// # Ok::<(), sockeye::handshake::UrlError>(())
     /// ```
     pub fn host_header(&self) -> String {
-        Authority(self).to_string()
+        self.authority().to_owned()
+    }
+
+    /// The host and the port, as in a URL and in a `Host` header (6455-4.1-21).
+    pub(super) fn authority(&self) -> &str {
+        self.text.get(..self.target).unwrap_or_default()
     }
 }
 
@@ -125,7 +146,18 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // 6455-4.1-11.
         let scheme = if self.is_secure { "wss" } else { "ws" };
-        write!(f, "{scheme}://{}{}", Authority(self), self.target)
+        write!(f, "{scheme}://{}", self.text)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Url")
+            .field("is_secure", &self.is_secure)
+            .field("host", &self.host())
+            .field("port", &self.port)
+            .field("target", &self.target())
+            .finish()
     }
 }
 
@@ -137,41 +169,33 @@ impl FromStr for Url {
     }
 }
 
-/// The host and the port, as in a URL and in a `Host` header (6455-4.1-21).
-struct Authority<'a>(&'a Url);
-
-impl fmt::Display for Authority<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(url) = self;
-        if url.host.contains(':') {
-            write!(f, "[{}]", url.host)?;
-        } else {
-            f.write_str(&url.host)?;
-        }
-        if url.port != default_port(url.is_secure) {
-            write!(f, ":{}", url.port)?;
-        }
-        Ok(())
-    }
-}
-
 const fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
 }
 
+/// Adds the host as in a URL, and returns where it is without brackets.
+///
 /// 6455-4.1-03: RFC 3986 allows more in a name, escapes and all, but nothing that could be looked
 /// up.
-fn parse_host(host: &str) -> Option<String> {
+fn push_host(text: &mut String, host: &str) -> Option<Range<usize>> {
     if let Some(address) = host.strip_prefix('[') {
         let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
-        return Some(address.to_string());
+        *text += &format!("[{address}]");
+        return Some(1..text.len() - 1);
     }
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    (!host.is_empty() && host.bytes().all(is_name)).then(|| host.to_ascii_lowercase())
+    if host.is_empty() || !host.bytes().all(is_name) {
+        return None;
+    }
+    text.push_str(host);
+    text.make_ascii_lowercase();
+    Some(0..text.len())
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     #[test]
@@ -184,6 +208,8 @@ mod tests {
             ("ws://h?q=1", false, "h", 80, "/?q=1", "h"),
             ("ws://h/a?", false, "h", 80, "/a", "h"),
             ("ws://h:/a", false, "h", 80, "/a", "h"),
+            ("ws://H:0080/a", false, "h", 80, "/a", "h"),
+            ("ws://h:000443", false, "h", 443, "/", "h:443"),
             ("ws://h/a%23b", false, "h", 80, "/a%23b", "h"),
             ("ws://[::1]:9/", false, "::1", 9, "/", "[::1]:9"),
             ("wss://[0:0::1]", true, "::1", 443, "/", "[::1]"),

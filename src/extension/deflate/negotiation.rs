@@ -34,17 +34,17 @@ impl Listed {
         for parameter in parameters {
             let value = parameter.value.as_deref();
             let repeated = match (parameter.name, value) {
-                ("server_no_context_takeover", None) => {
+                (b"server_no_context_takeover", None) => {
                     core::mem::replace(&mut listed.server_no_context_takeover, true)
                 }
-                ("client_no_context_takeover", None) => {
+                (b"client_no_context_takeover", None) => {
                     core::mem::replace(&mut listed.client_no_context_takeover, true)
                 }
-                ("server_max_window_bits", Some(value)) => {
+                (b"server_max_window_bits", Some(value)) => {
                     let bits = window_bits(value)?;
                     listed.server_max_window_bits.replace(bits).is_some()
                 }
-                ("client_max_window_bits", value) => {
+                (b"client_max_window_bits", value) => {
                     let hint = match value {
                         None => Hint::Any,
                         Some(value) => Hint::Bits(window_bits(value)?),
@@ -62,8 +62,8 @@ impl Listed {
 }
 
 /// Decimal, 8 to 15, without leading zeros (7692-7.1.2.1-02). Nothing else ever reaches the codec.
-fn window_bits(value: &str) -> Option<u8> {
-    match value.as_bytes() {
+fn window_bits(value: &[u8]) -> Option<u8> {
+    match value {
         [digit @ b'8'..=b'9'] => Some(digit - b'0'),
         [b'1', digit @ b'0'..=b'5'] => Some(10 + digit - b'0'),
         _ => None,
@@ -99,7 +99,7 @@ pub(crate) fn answer(
 ) -> Option<(String, DeflateParams)> {
     offers
         .iter()
-        .filter(|offer| offer.name == NAME)
+        .filter(|offer| offer.name == NAME.as_bytes())
         .filter_map(|offer| Listed::read(&offer.parameters))
         .find_map(|offer| agree(config, &offer))
 }
@@ -149,7 +149,7 @@ pub(crate) fn check(
     let (config, answer) = match (config, answers) {
         (_, []) => return Ok(None),
         // 7692-5-08, 7692-5-09: only one extension may use RSV1, so there is only one.
-        (Some(config), [answer]) if answer.name == NAME => (config, answer),
+        (Some(config), [answer]) if answer.name == NAME.as_bytes() => (config, answer),
         _ => return Err(BadAnswer::Unoffered),
     };
     let listed = Listed::read(&answer.parameters).ok_or(BadAnswer::Parameter)?;
