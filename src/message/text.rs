@@ -47,11 +47,11 @@ impl<'a> Text<'a> {
     /// Unmasks and validates what was received.
     #[inline(always)]
     pub(crate) fn unmask(bytes: &'a mut [u8], mask: Option<Mask>) -> Result<Self, InvalidUtf8> {
-        if let Some(mut mask) = mask {
-            mask.apply(bytes);
-        }
         let mut validator = Validator::new();
-        validator.push(bytes)?;
+        match mask {
+            Some(mut mask) => validator.push_masked(bytes, &mut mask)?,
+            None => validator.push(bytes)?,
+        }
         validator.finish()?;
         Ok(Self(bytes.into()))
     }
@@ -177,12 +177,14 @@ impl TextBuffer {
         limit: u64,
     ) -> Result<(), InvalidUtf8> {
         let start = self.bytes.len();
-        super::assembler::append(&mut self.bytes, piece, mask, limit);
+        super::assembler::append(&mut self.bytes, piece, None, limit);
+        let appended = self.bytes.get_mut(start..).unwrap_or_default();
         // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the
         // message.
-        let result = self
-            .validator
-            .push(self.bytes.get(start..).unwrap_or_default());
+        let result = match mask {
+            Some(mut mask) => self.validator.push_masked(appended, &mut mask),
+            None => self.validator.push(appended),
+        };
         if result.is_err() {
             *self = Self::default();
         }
