@@ -77,14 +77,19 @@ impl fmt::Debug for Assembler {
 }
 
 /// Appends and unmasks.
-pub(super) fn append(buffer: &mut Vec<u8>, piece: &[u8], mask: Option<Mask>, limit: u64) {
-    let needed = buffer.len() + piece.len();
+fn append(buffer: &mut Vec<u8>, piece: &[u8], mask: Option<Mask>, limit: u64) {
+    reserve(buffer, piece.len(), limit);
+    append_masked(buffer, piece, mask);
+}
+
+/// Makes room for `count` bytes, which together with those that are there keep to `limit`.
+pub(super) fn reserve(buffer: &mut Vec<u8>, count: usize, limit: u64) {
+    let needed = buffer.len() + count;
     if needed > buffer.capacity() {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let capacity = buffer.capacity().saturating_mul(2).min(limit).max(needed);
         buffer.reserve_exact(capacity - buffer.len());
     }
-    append_masked(buffer, piece, mask);
 }
 
 /// Copies and masks in steps that stay in the first-level cache, which makes one pass over memory
