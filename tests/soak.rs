@@ -327,7 +327,7 @@ async fn talk(mut plan: Plan, stream: Fragile, ledger: Arc<Ledger>, totals: Arc<
         return None;
     };
     let _open = Open::new(&totals);
-    let outcome = if plan.id % 2 == 0 {
+    let outcome = if plan.id.is_multiple_of(2) {
         talk_by_halves(&plan, ws, &ledger, &totals).await
     } else {
         talk_in_turn(&mut plan, ws, &ledger).await
@@ -534,7 +534,7 @@ async fn slot(number: u64, size: Size, listener: Arc<Mutex<TcpListener>>, totals
         if random.below(2) == 0 {
             config = config.with_deflate(Deflate::client());
         }
-        let (near, far) = if number % 8 == 0 {
+        let (near, far) = if number.is_multiple_of(8) {
             // One at a time, so that the two are the ends of one connection.
             let listener = listener.lock().await;
             let connecting = TcpStream::connect(listener.local_addr().unwrap());

@@ -158,13 +158,21 @@ impl Decoder {
         // A payload that does not fit the address space does not fit the input either.
         let remaining = usize::try_from(self.remaining).unwrap_or(usize::MAX);
         let piece = input.take(remaining.min(max));
-        self.remaining -= piece.len() as u64;
+        let mask = self.skip(piece.len());
+        (piece, mask)
+    }
+
+    /// Goes on behind the next `count` bytes of the payload, which somebody else has; there are so
+    /// many. Returns their mask.
+    #[inline]
+    pub(crate) fn skip(&mut self, count: usize) -> Option<Mask> {
+        self.remaining -= count as u64;
         let mask = self.mask;
         if let Some(mask) = &mut self.mask {
             // 6455-5.3-05
-            mask.advance(piece.len());
+            mask.advance(count);
         }
-        (piece, mask)
+        mask
     }
 
     /// One byte at a time, so that a fault is found at its byte. At most 14 of them a read.

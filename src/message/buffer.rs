@@ -37,7 +37,7 @@ impl Buffer {
     /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
     /// declared length, and to no more than `limit`, which the caller has seen that they keep to.
     pub(crate) fn append(&mut self, piece: &[u8], mask: Option<Mask>, limit: u64) {
-        self.grow(piece.len(), limit);
+        self.reserve(piece.len(), limit);
         let Some(mut mask) = mask else {
             return self.extend(piece);
         };
@@ -52,7 +52,7 @@ impl Buffer {
     /// come, or what a read mostly has, because more may never come.
     pub(crate) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
         let more = max.min(self.filled.max(MIN_ROOM));
-        self.grow(more, limit);
+        self.reserve(more, limit);
         let end = self.filled + more;
         if self.memory.len() < end {
             self.memory.resize(end, 0);
@@ -73,8 +73,8 @@ impl Buffer {
         memory
     }
 
-    /// Makes memory for so many more bytes.
-    fn grow(&mut self, more: usize, limit: u64) {
+    /// Makes memory for so many more bytes, as they come.
+    pub(super) fn reserve(&mut self, more: usize, limit: u64) {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let needed = self.filled + more;
         if needed > self.memory.capacity() {

@@ -7,6 +7,7 @@ use core::str::Utf8Error;
 use alloc::string::String;
 use bytes::Bytes;
 
+use super::assembler::STEP;
 use super::buffer::Buffer;
 use super::payload::Payload;
 use crate::mask::Mask;
@@ -47,11 +48,11 @@ impl<'a> Text<'a> {
     /// Unmasks and validates what was received.
     #[inline(always)]
     pub(crate) fn unmask(bytes: &'a mut [u8], mask: Option<Mask>) -> Result<Self, InvalidUtf8> {
-        if let Some(mut mask) = mask {
-            mask.apply(bytes);
-        }
         let mut validator = Validator::new();
-        validator.push(bytes)?;
+        match mask {
+            Some(mut mask) => validator.push_masked(bytes, &mut mask)?,
+            None => validator.push(bytes)?,
+        }
         validator.finish()?;
         Ok(Self(bytes.into()))
     }
@@ -183,20 +184,34 @@ impl TextBuffer {
     pub(super) fn push(
         &mut self,
         piece: &[u8],
-        mask: Option<Mask>,
+        mut mask: Option<Mask>,
         limit: u64,
     ) -> Result<(), InvalidUtf8> {
-        let start = self.bytes.len();
-        self.bytes.append(piece, mask, limit);
-        // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the
-        // message.
-        let result = self
-            .validator
-            .push(self.bytes.get(start..).unwrap_or_default());
+        self.bytes.reserve(piece.len(), limit);
+        let result = piece
+            .chunks(STEP)
+            .try_for_each(|step| self.push_step(step, mask.as_mut(), limit));
         if result.is_err() {
             *self = Self::default();
         }
         result
+    }
+
+    fn push_step(
+        &mut self,
+        step: &[u8],
+        mask: Option<&mut Mask>,
+        limit: u64,
+    ) -> Result<(), InvalidUtf8> {
+        self.bytes.append(step, None, limit);
+        let start = self.bytes.len() - step.len();
+        let appended = self.bytes.get_mut(start..).unwrap_or_default();
+        // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the
+        // message.
+        match mask {
+            Some(mask) => self.validator.push_masked(appended, mask),
+            None => self.validator.push(appended),
+        }
     }
 
     /// Room to be read into; see [`Buffer::room_mut`].
@@ -204,17 +219,13 @@ impl TextBuffer {
         self.bytes.room_mut(max, limit)
     }
 
-    /// Takes `count` bytes that were read into the room; `unmask` unmasks them.
-    pub(super) fn fill(
-        &mut self,
-        count: usize,
-        mut unmask: impl FnMut(&mut [u8]),
-    ) -> Result<(), InvalidUtf8> {
-        let mut result = Ok(());
-        for step in self.bytes.fill(count).chunks_mut(super::assembler::STEP) {
-            unmask(step);
-            result = result.and_then(|()| self.validator.push(step));
-        }
+    /// Takes `count` bytes that were read into the room, and unmasks them.
+    pub(super) fn fill(&mut self, count: usize, mut mask: Option<Mask>) -> Result<(), InvalidUtf8> {
+        let mut steps = self.bytes.fill(count).chunks_mut(STEP);
+        let result = steps.try_for_each(|step| match &mut mask {
+            Some(mask) => self.validator.push_masked(step, mask),
+            None => self.validator.push(step),
+        });
         if result.is_err() {
             *self = Self::default();
         }

@@ -5,7 +5,6 @@ use super::message::Parts;
 use super::{End, Frame, Receiver};
 use crate::connection::event::Event;
 use crate::error::Error;
-use crate::input::Input;
 
 /// For less it is not worth a read of its own: with what comes behind it, it is copied in no time.
 const MIN_DIRECT: u64 = 4096;
@@ -65,10 +64,8 @@ impl Receiver {
             return Ok(None);
         };
         self.received.payload += count as u64;
-        let decoder = &mut self.decoder;
-        let filled = assembler.fill(count, |step| {
-            decoder.payload(&mut Input::new(step));
-        });
+        let mask = self.decoder.skip(count);
+        let filled = assembler.fill(count, mask);
         filled.map_err(|_| Error::InvalidUtf8)?;
         if self.decoder.remaining() > 0 {
             return Ok(None);
