@@ -1,5 +1,5 @@
 //! An echo server on mio: one thread, one read buffer for all connections, and one write for all
-//! answers to a read. Read `sans_io_min` first; this adds what many connections on a thread need.
+//! answers of a turn. Read `sans_io_min` first; this adds what many connections on a thread need.
 //!
 //! `cargo run --example mio_server -- 9001`
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
@@ -17,6 +17,8 @@ use sockeye::handshake::{Acceptance, ServerHandshake};
 use sockeye::{Config, Connection, Input, Instant, Limits, Role, Timeouts, Transport};
 
 const LISTENER: Token = Token(0);
+/// In one turn. Then it is the others'.
+const MAX_READS: usize = 8;
 
 pub(crate) fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).map(|port| port.parse());
@@ -26,8 +28,8 @@ pub(crate) fn main() -> io::Result<()> {
     println!("ws://{}", listener.local_addr()?);
     let registry = poll.registry();
     registry.register(&mut listener, LISTENER, Interest::READABLE)?;
-    // What waits is written before more is read, so the queue holds the echoes of one read and needs
-    // no limit.
+    // What waits is written before the next turn reads, so the queue holds the echoes of one turn
+    // and needs no limit.
     let config = Config::new()
         .with_timeouts(Timeouts::suggested(Role::Server))
         .with_limits(Limits::new().with_max_queued(usize::MAX));
@@ -140,7 +142,7 @@ impl Server {
         }
         if is_over {
             self.sessions.remove(&token); // It closes the socket.
-        } else if session.can_read() {
+        } else if session.readable && !session.waits_for_room() {
             self.unfinished.push(token);
         }
     }
@@ -165,15 +167,21 @@ enum Phase {
 }
 
 impl Session {
-    /// Time, one read, and what follows from them. An error is the end of it.
+    /// Time, some reads, and one write for all that follows from them. An error is the end of it.
     fn turn(&mut self, now: Instant, buffer: &mut [u8], config: &Config) -> io::Result<()> {
         if self.poll_timeout().is_some_and(|at| at <= now) {
             self.handle_timeout(now)?;
         }
         self.write()?;
-        if self.can_read() {
+        // Who does not read is not read from.
+        let mut reads = 0..if self.waits_for_room() { 0 } else { MAX_READS };
+        while self.readable && reads.next().is_some() {
             match self.stream.read(buffer) {
-                Ok(0) => self.handle_eof()?,
+                Ok(0) => {
+                    self.write()?; // What still waits at the end is dropped.
+                    self.handle_eof()?;
+                    self.readable = false;
+                }
                 Ok(count) => {
                     // On Linux a buffer that is not full is as good as the error below.
                     let is_short = cfg!(target_os = "linux") && count < buffer.len();
@@ -185,8 +193,8 @@ impl Session {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
-            self.write()?;
         }
+        self.write()?;
         if self.transport() == Transport::ShutdownWrite {
             self.stream.shutdown(Shutdown::Write)?;
         }
@@ -267,11 +275,6 @@ impl Session {
             false => Interest::READABLE,
         };
         registry.reregister(&mut self.stream, token, interest)
-    }
-
-    /// Who does not read is not read from.
-    fn can_read(&self) -> bool {
-        self.readable && !self.waits_for_room()
     }
 
     fn waits_for_room(&self) -> bool {
