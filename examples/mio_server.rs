@@ -20,10 +20,14 @@ const LISTENER: Token = Token(0);
 /// In one turn. Then it is the others'.
 const MAX_READS: usize = 8;
 
-pub(crate) fn main() -> io::Result<()> {
+fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).map(|port| port.parse());
     let port = port.unwrap_or(Ok(9001)).map_err(io::Error::other)?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let timeouts = Timeouts::suggested(Role::Server);
+    serve((Ipv4Addr::LOCALHOST, port).into(), timeouts)
+}
+
+pub(crate) fn serve(address: SocketAddr, timeouts: Timeouts) -> io::Result<()> {
     let (poll, mut listener) = (Poll::new()?, TcpListener::bind(address)?);
     println!("ws://{}", listener.local_addr()?);
     let registry = poll.registry();
@@ -31,7 +35,7 @@ pub(crate) fn main() -> io::Result<()> {
     // What waits is written before the next turn reads, so the queue holds the echoes of one turn
     // and needs no limit.
     let config = Config::new()
-        .with_timeouts(Timeouts::suggested(Role::Server))
+        .with_timeouts(timeouts)
         .with_limits(Limits::new().with_max_queued(usize::MAX));
     let mut server = Server {
         config,
@@ -179,8 +183,7 @@ impl Session {
             match self.stream.read(buffer) {
                 Ok(0) => {
                     self.write()?; // What still waits at the end is dropped.
-                    self.handle_eof()?;
-                    self.readable = false;
+                    return self.handle_eof();
                 }
                 Ok(count) => {
                     // On Linux a buffer that is not full is as good as the error below.
