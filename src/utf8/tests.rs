@@ -200,6 +200,7 @@ fn u_10_every_pair_and_edge_in_a_long_text() {
     for first in 0..=255 {
         for second in 0..=255 {
             check_at(31, &[first, second]);
+            check_at(31, &[first, second, 0x80, 0x80]);
         }
     }
     for (first, second) in pairs(EDGES) {
@@ -231,6 +232,8 @@ fn u_11_ascii_where_a_continuation_is_due() {
     fails_at(b"\xe2\x28\xa1", 1);
     fails_at(b"\xf0\x28\x8c\xbc", 1);
     fails_at(b"\xc3\x28", 1);
+    fails_at(b"\xe2\x82\x28", 2);
+    fails_at(b"\xf0\x9f\x98\x28", 3);
 }
 
 #[test]
