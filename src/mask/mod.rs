@@ -3,6 +3,15 @@
 //! Masking and unmasking are the same operation. It hides nothing; it keeps a hostile script from
 //! choosing the bytes that a browser puts on the wire.
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
+/// Elsewhere there is one width.
+#[cfg(not(target_arch = "x86_64"))]
+mod wide {
+    pub(super) use super::{apply_blocks as apply, copy_blocks as copy};
+}
+
 /// A masking key and how far into the payload it is.
 ///
 /// Each call goes on where the one before stopped, so a payload may come in pieces of any size.
@@ -45,7 +54,7 @@ impl Mask {
             8..16 => apply_edges::<8>(bytes, front, back),
             16..32 => apply_edges::<16>(bytes, front, back),
             32..64 => apply_edges::<32>(bytes, front, back),
-            _ => apply_blocks(bytes, front, back),
+            _ => wide::apply(bytes, front, back),
         }
     }
 
@@ -78,7 +87,7 @@ impl Mask {
             8..16 => copy_edges::<8>(src, dst, front, back),
             16..32 => copy_edges::<16>(src, dst, front, back),
             32..64 => copy_edges::<32>(src, dst, front, back),
-            _ => copy_blocks(src, dst, front, back),
+            _ => wide::copy(src, dst, front, back),
         }
     }
 
@@ -120,6 +129,7 @@ fn apply_edges<const N: usize>(bytes: &mut [u8], front: [u8; 4], back: [u8; 4]) 
     }
 }
 
+#[inline(always)]
 fn apply_blocks(bytes: &mut [u8], front: [u8; 4], back: [u8; 4]) {
     let Some(last) = bytes.last_chunk::<BLOCK>() else {
         return;
@@ -145,6 +155,7 @@ fn copy_edges<const N: usize>(src: &[u8], dst: &mut [u8], front: [u8; 4], back: 
     }
 }
 
+#[inline(always)]
 fn copy_blocks(src: &[u8], dst: &mut [u8], front: [u8; 4], back: [u8; 4]) {
     for (block, target) in src.chunks_exact(BLOCK).zip(dst.chunks_exact_mut(BLOCK)) {
         copy_edges::<BLOCK>(block, target, front, front);
