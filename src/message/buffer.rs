@@ -67,6 +67,20 @@ impl Buffer {
         self.memory.get_mut(start..self.filled).unwrap_or_default()
     }
 
+    /// Whether most of the memory is filled, so that it may be kept with it.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.memory.capacity() / 2 <= self.filled
+    }
+
+    /// The bytes to be kept: in memory of their own if there is much more than they need.
+    pub(crate) fn into_tight(self) -> Vec<u8> {
+        if self.is_tight() {
+            self.into_vec()
+        } else {
+            self.to_vec()
+        }
+    }
+
     pub(crate) fn into_vec(mut self) -> Vec<u8> {
         let mut memory = mem::take(&mut self.memory);
         memory.truncate(self.filled);
@@ -211,6 +225,22 @@ mod tests {
         buffer.room_mut(1 << 30, u64::MAX);
         buffer.fill(MIN_ROOM);
         assert_eq!(buffer.room_mut(1 << 30, u64::MAX).len(), 2 * MIN_ROOM);
+    }
+
+    #[test]
+    fn what_is_kept_does_not_keep_much_more() {
+        for len in [0, 1, 100, 499, 501, 1000] {
+            let mut buffer = Buffer::default();
+            buffer.append(&vec![7; 1000], None, u64::MAX);
+            buffer.filled = len;
+            let kept = buffer.into_tight();
+            assert_eq!(kept, vec![7; len]);
+            assert!(
+                kept.capacity() <= 2 * len + 1,
+                "{} for {len}",
+                kept.capacity()
+            );
+        }
     }
 
     #[cfg(feature = "std")]

@@ -68,7 +68,7 @@ impl<'a> Payload<'a> {
             Repr::Lent(bytes) => arena::copy(bytes).freeze(),
             Repr::Shared(bytes) => bytes,
             Repr::Unique(bytes) => bytes.freeze(),
-            Repr::Buffer(bytes) => bytes.into_vec().into(),
+            Repr::Buffer(bytes) => bytes.into_tight().into(),
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> Payload<'a> {
             Repr::Lent(bytes) => bytes.to_vec(),
             Repr::Shared(bytes) => bytes.into(),
             Repr::Unique(bytes) => bytes.into(),
-            Repr::Buffer(bytes) => bytes.into_vec(),
+            Repr::Buffer(bytes) => bytes.into_tight(),
         }
     }
 
@@ -91,7 +91,8 @@ impl<'a> Payload<'a> {
             Repr::Lent(bytes) => Repr::Unique(arena::copy(bytes)),
             Repr::Shared(bytes) => Repr::Shared(bytes),
             Repr::Unique(bytes) => Repr::Unique(bytes),
-            Repr::Buffer(bytes) => Repr::Buffer(bytes),
+            Repr::Buffer(bytes) if bytes.is_tight() => Repr::Buffer(bytes),
+            Repr::Buffer(bytes) => Repr::Shared(bytes.into_tight().into()),
         })
     }
 
