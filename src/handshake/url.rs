@@ -9,6 +9,7 @@ use core::ops::Range;
 use core::str::FromStr;
 
 use crate::error::UrlError;
+use crate::http::token::len_while;
 
 /// A `ws:` or `wss:` URL, taken apart.
 ///
@@ -183,8 +184,9 @@ fn push_host(text: &mut String, host: &str) -> Option<Range<usize>> {
         *text += &format!("[{address}]");
         return Some(1..text.len() - 1);
     }
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if host.is_empty() || !host.bytes().all(is_name) {
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    if host.is_empty() || len_while(host.as_bytes(), is_name) < host.len() {
         return None;
     }
     text.push_str(host);
