@@ -5,9 +5,9 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::buffer::ReadBuffer;
-use super::driver::{Inlet, outcome, poll_event, poll_message};
+use super::driver::{poll_event, poll_message};
 use super::error::SocketError;
+use super::inlet::Inlet;
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
 use super::split::{ReceiveHalf, SendHalf, split};
@@ -53,19 +53,7 @@ impl<I> WebSocket<I> {
         let negotiated = connection.negotiated().clone();
         let (receiver, sender) = connection.into_split();
         Self {
-            inlet: Inlet {
-                receiver,
-                buffer: ReadBuffer::with_unread(leftover),
-                eof: false,
-                reads: 0,
-                deadline: None,
-                timed: false,
-                overdue: None,
-                paused: false,
-                heard: false,
-                message: false,
-                ended: false,
-            },
+            inlet: Inlet::new(receiver, leftover),
             output: Output::new(sender, io),
             negotiated,
         }
@@ -98,7 +86,7 @@ impl<I> WebSocket<I> {
 
     /// What was received so far.
     pub fn received(&self) -> Received {
-        self.inlet.receiver.received()
+        self.inlet.intake.receiver.received()
     }
 
     /// What was sent so far.
@@ -108,17 +96,20 @@ impl<I> WebSocket<I> {
 
     /// Tells somebody what happens from now on; see [`Observer`].
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
-        self.inlet.receiver.set_observer(Arc::clone(&observer));
+        self.inlet
+            .intake
+            .receiver
+            .set_observer(Arc::clone(&observer));
         self.output.sender_mut().set_observer(observer);
     }
 
     /// Changes the limits: small before a peer has said who it is, larger after. As
     /// [`Connection::set_limits`].
     pub fn set_limits(&mut self, limits: &Limits) {
-        self.inlet.receiver.set_limits(limits);
+        self.inlet.intake.receiver.set_limits(limits);
         let sender = self.output.sender_mut();
         sender.set_limits(limits);
-        sender.set_held_elsewhere(self.inlet.receiver.held());
+        sender.set_held_elsewhere(self.inlet.intake.receiver.held());
     }
 
     /// The round trips that pings measured so far, or `None` if there was none: with
@@ -237,10 +228,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
             Err(error) => return Err(error.into()),
         }
         poll_fn(|cx| self.poll_closed(cx)).await?;
-        match outcome(&mut self.output) {
-            Some(closed) => Ok(closed),
-            None => Err(SendError::NotOpen.into()),
-        }
+        self.output.outcome()
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
