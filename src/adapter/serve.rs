@@ -44,6 +44,9 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// any more. The end of the connection does not cut a handler short. It learns of it when it
     /// replies.
     ///
+    /// In a task that may move between threads, let the handler own what it uses: `async move`, and
+    /// clones of what is shared. The compiler does not see yet that references may move along.
+    ///
     /// It is left out of the blocking adapter, where nobody could write while the handler waits.
     ///
     /// # Cancel safety
