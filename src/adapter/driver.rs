@@ -358,9 +358,13 @@ fn poll_care<L: Link>(
     link: &mut L,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), SocketError>> {
-    // A blocking transport has to know the deadline before it waits.
-    refresh(intake, link);
-    let _due = poll_due(intake, link, Side::Receive, cx);
+    // A blocking transport has to know the deadline before it waits; others are told after it.
+    if L::SHARED {
+        refresh(intake, link);
+    }
+    if L::SHARED || link.output(|output| output.io.is_blocking()) {
+        let _due = poll_due(intake, link, Side::Receive, cx);
+    }
     let (ended, error) = link.output(|output| {
         let ended = output.poll_drive(cx).is_ready();
         (ended, output.sender.error())
