@@ -3,7 +3,7 @@
 use core::fmt;
 use core::future::poll_fn;
 use core::pin::pin;
-use core::task::{Context, Poll};
+use core::task::Context;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::driver::{poll_input, poll_writing, take_event};
@@ -243,13 +243,9 @@ impl<I: ReadIo + WriteIo> Replies<'_, I> {
         poll_fn(|cx| {
             let mut output = lock(self.output);
             let queued = output.poll_queue(cx, &mut attempt);
-            match output.sender.error() {
-                // What has ended the connection says more than that it is not open.
-                Some(error) if matches!(queued, Poll::Ready(Err(_))) => {
-                    Poll::Ready(Err(error.into()))
-                }
-                _ => queued,
-            }
+            // What has ended the connection says more than that it is not open.
+            let failed = |error| output.sender.error().map_or(error, SocketError::from);
+            queued.map_err(failed)
         })
         .await
     }
