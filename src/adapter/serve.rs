@@ -37,7 +37,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// to keep. Messages are handled one after the other, in order. While a handler waits, nothing
     /// is received: a peer that sends more is held back, its pings are not answered, and the
     /// deadline for its pongs stands still. What takes longer than the peer's patience is for a
-    /// task of its own, and a connection that is [`split`](crate::tokio#split).
+    /// task of its own that has the [`SendHalf`](crate::SendHalf) of a connection.
     ///
     /// Other events are handled and not shown, as by [`recv`](Self::recv), and messages that arrive
     /// while the connection is closing are dropped, as by [`close`](Self::close): nobody can reply

@@ -32,11 +32,12 @@ use crate::{
 ///
 /// Every method may be cancelled by dropping its future. [`recv`](Self::recv),
 /// [`recv_event`](Self::recv_event), [`recv_with`](Self::recv_with) and [`flush`](Self::flush) lose
-/// nothing: the next call goes on where the dropped one was. [`feed`](Self::feed),
-/// [`send`](Self::send), [`send_fragment`](Self::send_fragment), [`ping`](Self::ping) and
-/// [`probe`](Self::probe) queue at once unless the queue is full, and then wait for room: dropped while waiting for room,
-/// the message is not sent; dropped later, it is queued as a whole, and goes out with the next call
-/// of any kind, once. [`close`](Self::close) has queued its Close frame when it is first polled;
+/// nothing: the next call goes on where the dropped one was. So does [`serve`](Self::serve), but
+/// for the message that is being handled. [`feed`](Self::feed), [`send`](Self::send),
+/// [`send_fragment`](Self::send_fragment), [`ping`](Self::ping) and [`probe`](Self::probe) queue at
+/// once unless the queue is full, and then wait for room: dropped while waiting for room, the
+/// message is not sent; dropped later, it is queued as a whole, and goes out with the next call of
+/// any kind, once. [`close`](Self::close) has queued its Close frame when it is first polled;
 /// dropped later, receiving goes on with the closing handshake.
 #[derive(Debug)]
 pub struct WebSocket<I> {
