@@ -20,8 +20,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use sockeye::handshake::{Acceptance, Refusal, Request};
 use sockeye::{
-    CloseCode, Config, Deflate, Event, Memory, ReadIo, Sender, SocketError, WebSocket, WriteIo,
-    blocking,
+    CloseCode, Config, Deflate, Memory, ReadIo, SocketError, WebSocket, WriteIo, blocking,
 };
 
 /// What a browser gets for a plain request.
@@ -93,15 +92,6 @@ fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> io::Result<()> {
         }
     });
     Ok(())
-}
-
-/// Sends an event of the peer's back to it. The event is lent by the read buffer and goes straight
-/// into the output.
-fn echo(event: Event<'_>, sender: &mut Sender) -> Result<(), SocketError> {
-    match event.into_message() {
-        Ok(message) => sender.send(message).map_err(SocketError::from),
-        Err(_not_a_message) => Ok(()),
-    }
 }
 
 /// The page for `/`, nothing for the rest.
@@ -183,21 +173,16 @@ async fn serve_tokio(
         result = echo_all(&mut ws) => return result,
         () = &mut stop => {}
     }
-    // Receiving is cancel safe, so the connection can be closed where it was.
+    // Serving is cancel safe, so the connection can be closed where it was.
     ws.close(CloseCode::GOING_AWAY, "the server ends").await?;
     Ok(())
 }
 
 /// Echoes until the connection ends. Runs on every asynchronous adapter.
 async fn echo_all<I: ReadIo + WriteIo>(ws: &mut WebSocket<I>) -> Result<(), SocketError> {
-    loop {
-        // A client that sends without reading has to wait.
-        ws.ready().await?;
-        match ws.recv_with(echo).await? {
-            Some(sent) => sent?,
-            None => return Ok(()),
-        }
-    }
+    ws.serve(async |message, replies| replies.send(message).await)
+        .await?;
+    Ok(())
 }
 
 // --- futures: the same on smol ---

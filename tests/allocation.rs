@@ -12,11 +12,14 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Buf;
 use sockeye::{
     CloseCode, Closed, Config, Connection, Delivery, Error, Event, Input, Instant, Kind, Limits,
-    Message, Negotiated, Priority, Receiver, SendError, Sender,
+    Message, Negotiated, Priority, Receiver, SendError, Sender, WebSocket,
 };
 
 /// Counts for each thread, because tests run on threads of their own.
@@ -703,4 +706,70 @@ fn a_failed_connection_gives_everything_back() {
         });
         assert!(used.left <= 0, "{used:?}");
     }
+}
+
+/// A transport that gives a number of messages in one read, and then nothing.
+struct OneRead(Vec<u8>);
+
+impl sockeye::ReadIo for OneRead {
+    fn poll_read(&mut self, _: &mut Context<'_>, to: &mut [u8]) -> Poll<std::io::Result<usize>> {
+        if self.0.is_empty() {
+            return Poll::Pending;
+        }
+        let count = self.0.len();
+        to[..count].copy_from_slice(&self.0);
+        self.0.clear();
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_deadline(&mut self, _: &mut Context<'_>, _: Option<Instant>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl sockeye::WriteIo for OneRead {
+    fn poll_write(
+        &mut self,
+        _: &mut Context<'_>,
+        from: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Poll::Ready(Ok(from.iter().map(|slice| slice.len()).sum()))
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// To lend messages to a handler takes no memory, and to reply only what the queue needs.
+#[test]
+fn serving_costs_no_allocation() {
+    let serve = |count: usize, replies: bool| {
+        let io = OneRead(frame(0x82, 16, true).repeat(count));
+        let mut ws = WebSocket::new(io, server(&Config::new()), &[]);
+        let (_, used) = measure(|| {
+            let serving = ws.serve(async |message, to| match replies {
+                true => to.send(message).await,
+                false => Ok(()),
+            });
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(pin!(serving).poll(&mut cx).is_pending());
+        });
+        assert_eq!(ws.received().messages, count as u64);
+        used
+    };
+    // The thread's read buffer.
+    serve(1, false);
+    assert_eq!(serve(100, false), NOTHING);
+    let mut sender = server(&Config::new());
+    let (_, queued) = measure(|| {
+        for _ in 0..100 {
+            sender.send(&[b'x'; 16][..]).unwrap();
+        }
+    });
+    assert_eq!(serve(100, true).calls, queued.calls);
 }

@@ -58,3 +58,37 @@ fn a_borrowed_subprotocol_may_be_held_over_an_await() {
         Ok::<(), std::io::Error>(())
     });
 }
+
+/// A connection may be served by a spawned task, by a handler that owns what it uses.
+#[test]
+fn a_served_connection_may_be_spawned() {
+    fn spawnable<F: Future + Send>(_: F) {}
+    type OnTokio = sockeye::WebSocket<sockeye::tokio::TokioIo<tokio::net::TcpStream>>;
+    type OnFutures = sockeye::WebSocket<sockeye::futures::FuturesIo<smol::net::TcpStream>>;
+    async fn on_tokio(mut ws: OnTokio, greeting: String) -> Result<Closed, SocketError> {
+        let mut count = 0;
+        ws.serve(async move |message, replies| {
+            count += 1;
+            replies.send(&*greeting).await?;
+            std::future::ready(()).await;
+            replies.send(message).await
+        })
+        .await
+    }
+    async fn on_futures(mut ws: OnFutures) -> Result<Closed, SocketError> {
+        ws.serve(async |message, replies| replies.send(message).await)
+            .await
+    }
+    async fn connected() -> Result<(OnTokio, OnFutures), SocketError> {
+        let on_tokio = sockeye::tokio::connect("ws://127.0.0.1:1").await?;
+        Ok((
+            on_tokio,
+            sockeye::futures::connect("ws://127.0.0.1:1").await?,
+        ))
+    }
+    spawnable(async {
+        let (first, second) = connected().await?;
+        on_tokio(first, String::new()).await?;
+        on_futures(second).await
+    });
+}

@@ -18,8 +18,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 programs=${CARGO_TARGET_DIR:-target}/release
-# Who can answer with one flush all that was read.
-batches="sockeye-batch sockudo-ws-batch tokio-tungstenite-batch tokio-websockets-batch yawc-batch"
+# Who can answer with one flush all that was read, and does not do so anyway.
+batches="sockudo-ws-batch tokio-tungstenite-batch tokio-websockets-batch yawc-batch"
 
 in_memory() {
     local file=$1

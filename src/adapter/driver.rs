@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::buffer::ReadBuffer;
 use super::error::SocketError;
+use super::inlet::{Inlet, Intake};
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
 use super::signals::{Side, Signals};
@@ -20,31 +21,6 @@ pub(super) const MAX_READS: u32 = 64;
 /// While a peer is above a rate, a blocking transport is not waited for, and the thread looks again
 /// after this time.
 const THROTTLED_WAIT: Duration = Duration::from_millis(10);
-
-/// The receiving half of a connection with what was read and not consumed.
-#[derive(Debug)]
-pub(super) struct Inlet {
-    pub(super) receiver: Receiver,
-    pub(super) buffer: ReadBuffer,
-    /// The transport gave all that it had.
-    pub(super) eof: bool,
-    /// How many reads gave something since the last wait.
-    pub(super) reads: u32,
-    /// The sending side's deadline as far as this side knows. It may be too early, never too late.
-    pub(super) deadline: Option<Instant>,
-    /// The transport was told of a deadline.
-    pub(super) timed: bool,
-    /// A deadline that had passed before something was read. It is met as soon as that is consumed:
-    /// there may always be more.
-    pub(super) overdue: Option<Instant>,
-    /// The sending side was told that nothing is read for a while.
-    pub(super) paused: bool,
-    /// Something was read of which the sending side was not told, and a message was in it.
-    pub(super) heard: bool,
-    pub(super) message: bool,
-    /// The iterator or stream of messages gave its last item.
-    pub(super) ended: bool,
-}
 
 /// How the receiving side reaches the transport and the sending side, which may be shared with
 /// another task.
@@ -135,11 +111,11 @@ pub(super) fn poll_item<L: Link>(
     link: &mut L,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Message<'static>, SocketError>>> {
-    if inlet.ended {
+    if inlet.intake.ended {
         return Poll::Ready(None);
     }
     let item = ready!(poll_message(inlet, link, cx)).transpose();
-    inlet.ended = !matches!(item, Some(Ok(_)));
+    inlet.intake.ended = !matches!(item, Some(Ok(_)));
     Poll::Ready(item)
 }
 
@@ -150,140 +126,163 @@ pub(super) fn poll_event<L: Link, T>(
     cx: &mut Context<'_>,
     handle: &mut Option<impl FnOnce(&mut L, Event<'_>) -> T>,
 ) -> Poll<Result<Option<T>, SocketError>> {
-    if inlet.paused {
-        inlet.paused = false;
-        link.output(|output| output.sender.resume());
-    }
+    let Inlet { buffer, intake } = inlet;
     loop {
-        // Also without input: a compressed message may have more to give than was asked for.
-        let Inlet {
-            receiver,
-            buffer,
-            message,
-            ..
-        } = &mut *inlet;
-        let now = match receiver.needs_time() {
-            true => link.output(|output| output.io.now()),
-            false => Instant::from_nanos(0),
-        };
-        match buffer.consume(|input| receive(receiver, link, now, input)) {
-            Ok(Some(event)) => {
-                match event {
-                    Event::Ping(_) | Event::Close(_) => link.output(|output| {
-                        let now = output.io.now();
-                        output.tend(|sender| sender.respond(now, &event));
-                    }),
-                    Event::Pong(_) => link.output(|output| {
-                        let now = output.io.now();
-                        output.sender.respond(now, &event);
-                    }),
-                    Event::Text(_) | Event::Binary(_) | Event::Fragment(_) => *message = true,
-                }
-                let handled = handle.take().map(|handle| handle(link, event));
-                return Poll::Ready(Ok(handled));
-            }
-            Ok(None) => {}
-            Err(error) => link.output(|output| {
-                let now = output.io.now();
-                output.tend(|sender| sender.fail(now, error));
-            }),
+        if let Some(event) = take_event(buffer, intake, link) {
+            return Poll::Ready(Ok(handle.take().map(|handle| handle(link, event))));
         }
-        inlet.buffer.release();
-        if !L::SHARED {
-            refresh(inlet, link);
-        }
-        let cares = link.needs_care();
-        if cares {
-            link.signals().register(Side::Receive, cx.waker());
-            if let Poll::Ready(result) = poll_care(inlet, link, cx) {
-                // A message that is not finished never will be.
-                inlet.receiver.release();
-                return Poll::Ready(result.map(|()| None));
-            }
-        }
-        let due = poll_due(inlet, link, Side::Receive, cx);
-        let overdue = inlet.overdue.take();
-        if let Some(deadline) = due.filter(|due| Some(*due) <= overdue) {
-            meet(inlet, link, deadline);
-            continue;
-        }
-        if inlet.eof {
-            // Only what is still to be written keeps the connection up.
-            if link.output(Output::give_up) {
-                continue;
-            }
-            if let Some(deadline) = due {
-                meet(inlet, link, deadline);
-                continue;
-            }
-            return Poll::Pending;
-        }
-        if inlet.reads >= MAX_READS {
-            inlet.reads = 0;
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        if !inlet.buffer.is_empty() {
-            // The peer was above a rate, and is not listened to before the deadline.
-            inlet.paused = true;
-            let is_blocking = link.output(|output| {
-                output.sender.pause();
-                output.io.is_blocking()
-            });
-            if let Some(deadline) = due {
-                meet(inlet, link, deadline);
-                continue;
-            }
-            if is_blocking {
-                std::thread::sleep(THROTTLED_WAIT);
-            }
-            return Poll::Pending;
-        }
-        // Before a deadline is met: what the peer sent may have waited longer than the application
-        // let this task run.
-        match inlet.buffer.fill(|bytes| read(link, cx, bytes)) {
-            Poll::Pending => {
-                inlet.reads = 0;
-                if let Some(deadline) = due {
-                    meet(inlet, link, deadline);
-                } else if !cares {
-                    link.signals().register(Side::Receive, cx.waker());
-                    if !link.needs_care() {
-                        return Poll::Pending;
-                    }
-                } else if poll_broken(link)?.is_pending() {
-                    return Poll::Pending;
-                }
-            }
-            Poll::Ready(Ok(0)) => {
-                // The error, if it is one, comes with the next turn.
-                inlet.eof = true;
-                let _eof = link.output(|output| output.end(Sender::handle_eof));
-            }
-            Poll::Ready(Ok(_)) => {
-                inlet.reads += 1;
-                inlet.heard = true;
-                inlet.overdue = due;
-            }
-            Poll::Ready(Err(error)) => {
-                inlet.eof = true;
-                let was_open = link.output(|output| {
-                    let was_open = output.sender.state() == State::Open;
-                    let _eof = output.end(Sender::handle_eof);
-                    was_open
-                });
-                if was_open {
-                    return Poll::Ready(Err(error.into()));
-                }
-            }
+        if !ready!(poll_input(buffer, intake, link, cx))? {
+            return Poll::Ready(Ok(None));
         }
     }
 }
 
+/// The next event in what was read, of which the sending side was told what it has to know.
+pub(super) fn take_event<'b, L: Link>(
+    buffer: &'b mut ReadBuffer,
+    intake: &mut Intake,
+    link: &mut L,
+) -> Option<Event<'b>> {
+    let now = match intake.receiver.needs_time() {
+        true => link.output(|output| output.io.now()),
+        false => Instant::from_nanos(0),
+    };
+    // Also without input: a compressed message may have more to give than was asked for.
+    match buffer.consume(|input| receive(&mut intake.receiver, link, now, input)) {
+        Ok(event) => {
+            let event = event?;
+            match event {
+                Event::Ping(_) | Event::Close(_) => link.output(|output| {
+                    let now = output.io.now();
+                    output.tend(|sender| sender.respond(now, &event));
+                }),
+                Event::Pong(_) => link.output(|output| {
+                    let now = output.io.now();
+                    output.sender.respond(now, &event);
+                }),
+                Event::Text(_) | Event::Binary(_) | Event::Fragment(_) => intake.message = true,
+            }
+            Some(event)
+        }
+        Err(error) => {
+            link.output(|output| {
+                let now = output.io.now();
+                output.tend(|sender| sender.fail(now, error));
+            });
+            None
+        }
+    }
+}
+
+/// Does what is to be done before more input is waited for, such as to write, and waits for it.
+/// Ready when [`take_event`] is to look again, with `false` once the closing handshake is through.
+pub(super) fn poll_input<L: Link>(
+    buffer: &mut ReadBuffer,
+    intake: &mut Intake,
+    link: &mut L,
+    cx: &mut Context<'_>,
+) -> Poll<Result<bool, SocketError>> {
+    if intake.paused {
+        intake.paused = false;
+        link.output(|output| output.sender.resume());
+    }
+    buffer.release();
+    if !L::SHARED {
+        refresh(intake, link);
+    }
+    let cares = link.needs_care();
+    if cares {
+        link.signals().register(Side::Receive, cx.waker());
+        if let Poll::Ready(result) = poll_care(intake, link, cx) {
+            // A message that is not finished never will be.
+            intake.receiver.release();
+            return Poll::Ready(result.map(|()| false));
+        }
+    }
+    let due = poll_due(intake, link, Side::Receive, cx);
+    let overdue = intake.overdue.take();
+    if let Some(deadline) = due.filter(|due| Some(*due) <= overdue) {
+        meet(intake, link, deadline);
+        return Poll::Ready(Ok(true));
+    }
+    if intake.eof {
+        // Only what is still to be written keeps the connection up.
+        if link.output(Output::give_up) {
+            return Poll::Ready(Ok(true));
+        }
+        if let Some(deadline) = due {
+            meet(intake, link, deadline);
+            return Poll::Ready(Ok(true));
+        }
+        return Poll::Pending;
+    }
+    if intake.reads >= MAX_READS {
+        intake.reads = 0;
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    if !buffer.is_empty() {
+        // The peer was above a rate, and is not listened to before the deadline.
+        intake.paused = true;
+        let is_blocking = link.output(|output| {
+            output.sender.pause();
+            output.io.is_blocking()
+        });
+        if let Some(deadline) = due {
+            meet(intake, link, deadline);
+            return Poll::Ready(Ok(true));
+        }
+        if is_blocking {
+            std::thread::sleep(THROTTLED_WAIT);
+        }
+        return Poll::Pending;
+    }
+    // Before a deadline is met: what the peer sent may have waited longer than the application
+    // let this task run.
+    match buffer.fill(|bytes| read(link, cx, bytes)) {
+        Poll::Pending => {
+            intake.reads = 0;
+            if let Some(deadline) = due {
+                meet(intake, link, deadline);
+            } else if !cares {
+                link.signals().register(Side::Receive, cx.waker());
+                if !link.needs_care() {
+                    return Poll::Pending;
+                }
+            } else if poll_broken(link)?.is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(0)) => {
+            // The error, if it is one, comes with the next turn.
+            intake.eof = true;
+            let _eof = link.output(|output| output.end(Sender::handle_eof));
+        }
+        Poll::Ready(Ok(_)) => {
+            intake.reads += 1;
+            intake.heard = true;
+            intake.overdue = due;
+        }
+        Poll::Ready(Err(error)) => {
+            intake.eof = true;
+            let was_open = link.output(|output| {
+                let was_open = output.sender.state() == State::Open;
+                let _eof = output.end(Sender::handle_eof);
+                was_open
+            });
+            if was_open {
+                return Poll::Ready(Err(error.into()));
+            }
+        }
+    }
+    Poll::Ready(Ok(true))
+}
+
 /// Writes by `poll`, and meets the deadlines that do not depend on what the peer sends: nothing is
-/// read meanwhile, unless another task does.
+/// read meanwhile, unless another task does while this one is on the sending side.
 pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
-    inlet: &mut Inlet,
+    side: Side,
+    intake: &mut Intake,
     output: &mut Output<I>,
     cx: &mut Context<'_>,
     mut poll: impl FnMut(&mut Output<I>, &mut Context<'_>) -> Poll<T>,
@@ -291,8 +290,8 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
     loop {
         // A blocking transport, which nobody can wake, has to know the deadline before it waits.
         if output.io.is_blocking() {
-            refresh(inlet, output);
-            let _due = poll_due(inlet, output, Side::Send, cx);
+            refresh(intake, output);
+            let _due = poll_due(intake, output, side, cx);
         }
         if let Poll::Ready(result) = poll(output, cx) {
             return Poll::Ready(result);
@@ -300,13 +299,15 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
         if output.sender.poll_timeout().is_none() {
             return Poll::Pending;
         }
-        let is_read = !output.io.is_blocking() && output.signals.expects_receiver(cx.waker());
+        let is_read = side == Side::Send
+            && !output.io.is_blocking()
+            && output.signals.expects_receiver(cx.waker());
         if !is_read {
-            inlet.paused = true;
+            intake.paused = true;
             output.sender.pause();
         }
-        refresh(inlet, output);
-        match poll_due(inlet, output, Side::Send, cx) {
+        refresh(intake, output);
+        match poll_due(intake, output, side, cx) {
             Some(_) if is_read => {
                 // Another task receives. It reads before it meets the deadline, and if it does not
                 // come, this one is next.
@@ -314,7 +315,7 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Some(deadline) => meet(inlet, output, deadline),
+            Some(deadline) => meet(intake, output, deadline),
             None => return Poll::Pending,
         }
     }
@@ -353,13 +354,17 @@ fn read<L: Link>(
 /// Does for the sending side what only the receiving task is there to do: writes answers, ends the
 /// transport. Ready when the connection is closed.
 fn poll_care<L: Link>(
-    inlet: &mut Inlet,
+    intake: &mut Intake,
     link: &mut L,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), SocketError>> {
-    // A blocking transport has to know the deadline before it waits.
-    refresh(inlet, link);
-    let _due = poll_due(inlet, link, Side::Receive, cx);
+    // A blocking transport has to know the deadline before it waits; others are told after it.
+    if L::SHARED {
+        refresh(intake, link);
+    }
+    if L::SHARED || link.output(|output| output.io.is_blocking()) {
+        let _due = poll_due(intake, link, Side::Receive, cx);
+    }
     let (ended, error) = link.output(|output| {
         let ended = output.poll_drive(cx).is_ready();
         (ended, output.sender.error())
@@ -367,15 +372,15 @@ fn poll_care<L: Link>(
     if ended {
         return Poll::Ready(error.map_or(Ok(()), |error| Err(error.into())));
     }
-    refresh(inlet, link);
+    refresh(intake, link);
     Poll::Pending
 }
 
 /// Tells the sending side what came, and learns of its deadline.
-fn refresh<L: Link>(inlet: &mut Inlet, link: &mut L) {
-    let heard = core::mem::take(&mut inlet.heard);
-    let message = core::mem::take(&mut inlet.message);
-    inlet.deadline = link.output(|output| {
+fn refresh<L: Link>(intake: &mut Intake, link: &mut L) {
+    let heard = core::mem::take(&mut intake.heard);
+    let message = core::mem::take(&mut intake.message);
+    intake.deadline = link.output(|output| {
         if heard {
             output.sender.note_life();
         }
@@ -391,17 +396,17 @@ fn refresh<L: Link>(inlet: &mut Inlet, link: &mut L) {
 
 /// The next deadline, if it has passed. If not, the task is woken when it has.
 fn poll_due<L: Link>(
-    inlet: &mut Inlet,
+    intake: &mut Intake,
     link: &mut L,
     side: Side,
     cx: &mut Context<'_>,
 ) -> Option<Instant> {
-    let deadlines = [inlet.deadline, inlet.receiver.poll_timeout()];
+    let deadlines = [intake.deadline, intake.receiver.poll_timeout()];
     let deadline = deadlines.into_iter().flatten().min();
-    if deadline.is_none() && !inlet.timed {
+    if deadline.is_none() && !intake.timed {
         return None;
     }
-    inlet.timed = deadline.is_some();
+    intake.timed = deadline.is_some();
     let due = if L::SHARED || deadline.is_none() {
         link.poll_deadline(cx, deadline)
     } else {
@@ -418,16 +423,16 @@ fn poll_due<L: Link>(
 
 /// Does what is to be done at a deadline that has passed, unless it was put off meanwhile. What
 /// comes of it lasts in the two halves.
-fn meet<L: Link>(inlet: &mut Inlet, link: &mut L, deadline: Instant) {
-    refresh(inlet, link);
-    let receiver = &mut inlet.receiver;
+fn meet<L: Link>(intake: &mut Intake, link: &mut L, deadline: Instant) {
+    refresh(intake, link);
+    let receiver = &mut intake.receiver;
     link.output(|output| {
         // A transport's timer may be ahead of its clock.
         let now = output.io.now().max(deadline);
         receiver.handle_timeout(now);
         output.handle_timeout(now);
     });
-    refresh(inlet, link);
+    refresh(intake, link);
 }
 
 /// Nothing to read: if writing failed, nothing ever will be. That is news only while the connection

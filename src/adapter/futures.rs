@@ -14,10 +14,8 @@
 //! let server = smol::spawn(async move {
 //!     let (stream, _) = listener.accept().await?;
 //!     let mut ws = sockeye::futures::accept(stream, &Config::new()).await?;
-//!     while let Some(message) = ws.recv().await? {
-//!         ws.send(message).await?;
-//!     }
-//!     Ok::<_, sockeye::SocketError>(())
+//!     ws.serve(async |message, replies| replies.send(message).await)
+//!         .await
 //! });
 //!
 //! let mut ws = sockeye::futures::connect(&url).await?;

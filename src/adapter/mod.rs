@@ -5,9 +5,11 @@ mod buffer;
 mod connect;
 mod driver;
 mod error;
+mod inlet;
 mod io;
 mod output;
 mod sending;
+mod serve;
 mod signals;
 mod split;
 #[cfg(any(feature = "tokio", feature = "futures"))]
@@ -25,6 +27,7 @@ pub mod tokio;
 
 pub use error::SocketError;
 pub use io::{ReadIo, WriteIo};
+pub use serve::Replies;
 pub use split::{ReceiveHalf, SendHalf};
 pub use upgrade::Upgrade;
 pub use websocket::WebSocket;

@@ -11,7 +11,7 @@ use bytes::Buf;
 use super::error::SocketError;
 use super::io::WriteIo;
 use super::signals::{Side, Signals};
-use crate::{CloseCode, Instant, SendError, Sender, State, Transport};
+use crate::{CloseCode, Closed, Instant, SendError, Sender, State, Transport};
 
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
@@ -138,6 +138,12 @@ impl<W> Output<W> {
             (Some(_), None) => true,
             (None, _) => false,
         }
+    }
+
+    /// How the connection ended, for who has seen the closing handshake through.
+    pub(super) fn outcome(&self) -> Result<Closed, SocketError> {
+        let closed = self.sender.closed();
+        closed.ok_or_else(|| SendError::NotOpen.into())
     }
 
     pub(super) fn write_error(&self) -> Option<io::Error> {

@@ -26,7 +26,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// [`SocketError::Io`] if the transport failed.
     pub async fn ready(&mut self) -> Result<(), SocketError> {
         let Self { inlet, output, .. } = self;
-        poll_fn(|cx| poll_writing(inlet, output, cx, Output::poll_room)).await
+        poll_fn(|cx| poll_writing(Side::Send, &mut inlet.intake, output, cx, Output::poll_room))
+            .await
     }
 
     /// Waits until no more than [`Limits::low_water`](crate::Limits::low_water) waits to be written.
@@ -39,7 +40,16 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// As [`ready`](Self::ready).
     pub async fn drained(&mut self) -> Result<(), SocketError> {
         let Self { inlet, output, .. } = self;
-        poll_fn(|cx| poll_writing(inlet, output, cx, Output::poll_drained)).await
+        poll_fn(|cx| {
+            poll_writing(
+                Side::Send,
+                &mut inlet.intake,
+                output,
+                cx,
+                Output::poll_drained,
+            )
+        })
+        .await
     }
 
     /// Sends a message: queues it, and writes until nothing waits.
@@ -156,7 +166,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { inlet, output, .. } = self;
-        poll_writing(inlet, output, cx, |output, cx| {
+        poll_writing(Side::Send, &mut inlet.intake, output, cx, |output, cx| {
             output.poll_flush(Side::Send, cx)
         })
     }
@@ -205,7 +215,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// Gives back the codecs that are retained; see [`Connection::shrink`](crate::Connection::shrink).
     #[cfg(feature = "deflate")]
     pub fn shrink(&mut self) {
-        self.inlet.receiver.shrink();
+        self.inlet.intake.receiver.shrink();
         self.output.sender_mut().shrink();
     }
 
@@ -252,7 +262,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     ) -> Result<(), SocketError> {
         let Self { inlet, output, .. } = self;
         poll_fn(|cx| {
-            poll_writing(inlet, output, cx, |output, cx| {
+            poll_writing(Side::Send, &mut inlet.intake, output, cx, |output, cx| {
                 output.poll_queue(cx, &mut attempt)
             })
         })

@@ -7,8 +7,9 @@ use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::driver::{Inlet, Link, outcome, poll_event, poll_message};
+use super::driver::{Link, outcome, poll_event, poll_message};
 use super::error::SocketError;
+use super::inlet::Inlet;
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
 #[cfg(feature = "deflate")]
@@ -144,19 +145,19 @@ impl<R: ReadIo, W: WriteIo> ReceiveHalf<R, W> {
 
     /// What was received so far.
     pub fn received(&self) -> Received {
-        self.inlet.receiver.received()
+        self.inlet.intake.receiver.received()
     }
 
     /// Tells somebody what is received from now on; see [`Observer`].
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
-        self.inlet.receiver.set_observer(observer);
+        self.inlet.intake.receiver.set_observer(observer);
     }
 
     /// Changes the limits of what is received; see
     /// [`WebSocket::set_limits`](super::WebSocket::set_limits). The sending half has those of what is
     /// sent. Give both the same [`Limits::with_max_memory`].
     pub fn set_limits(&mut self, limits: &Limits) {
-        self.inlet.receiver.set_limits(limits);
+        self.inlet.intake.receiver.set_limits(limits);
     }
 
     /// How the connection ended, once it has.

@@ -49,7 +49,7 @@ impl<I: ReadIo + WriteIo + Unpin> Sink<Message<'static>> for WebSocket<I> {
     /// Ready while less than [`Limits::max_queued`](crate::Limits::max_queued) waits.
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         let Self { inlet, output, .. } = self.get_mut();
-        poll_writing(inlet, output, cx, Output::poll_room)
+        poll_writing(Side::Send, &mut inlet.intake, output, cx, Output::poll_room)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), SocketError> {

@@ -14,10 +14,8 @@
 //! tokio::spawn(async move {
 //!     let (stream, _) = listener.accept().await?;
 //!     let mut ws = sockeye::tokio::accept(stream, &Config::new()).await?;
-//!     while let Some(message) = ws.recv().await? {
-//!         ws.send(message).await?;
-//!     }
-//!     Ok::<_, sockeye::SocketError>(())
+//!     ws.serve(async |message, replies| replies.send(message).await)
+//!         .await
 //! });
 //!
 //! let mut ws = sockeye::tokio::connect(&url).await?;

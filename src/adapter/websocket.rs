@@ -5,9 +5,9 @@ use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::sync::Arc;
 
-use super::buffer::ReadBuffer;
-use super::driver::{Inlet, outcome, poll_event, poll_message};
+use super::driver::{poll_event, poll_message};
 use super::error::SocketError;
+use super::inlet::Inlet;
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
 use super::split::{ReceiveHalf, SendHalf, split};
@@ -32,11 +32,12 @@ use crate::{
 ///
 /// Every method may be cancelled by dropping its future. [`recv`](Self::recv),
 /// [`recv_event`](Self::recv_event), [`recv_with`](Self::recv_with) and [`flush`](Self::flush) lose
-/// nothing: the next call goes on where the dropped one was. [`feed`](Self::feed),
-/// [`send`](Self::send), [`send_fragment`](Self::send_fragment), [`ping`](Self::ping) and
-/// [`probe`](Self::probe) queue at once unless the queue is full, and then wait for room: dropped while waiting for room,
-/// the message is not sent; dropped later, it is queued as a whole, and goes out with the next call
-/// of any kind, once. [`close`](Self::close) has queued its Close frame when it is first polled;
+/// nothing: the next call goes on where the dropped one was. So does [`serve`](Self::serve), but
+/// for the message that is being handled. [`feed`](Self::feed), [`send`](Self::send),
+/// [`send_fragment`](Self::send_fragment), [`ping`](Self::ping) and [`probe`](Self::probe) queue at
+/// once unless the queue is full, and then wait for room: dropped while waiting for room, the
+/// message is not sent; dropped later, it is queued as a whole, and goes out with the next call of
+/// any kind, once. [`close`](Self::close) has queued its Close frame when it is first polled;
 /// dropped later, receiving goes on with the closing handshake.
 #[derive(Debug)]
 pub struct WebSocket<I> {
@@ -53,19 +54,7 @@ impl<I> WebSocket<I> {
         let negotiated = connection.negotiated().clone();
         let (receiver, sender) = connection.into_split();
         Self {
-            inlet: Inlet {
-                receiver,
-                buffer: ReadBuffer::with_unread(leftover),
-                eof: false,
-                reads: 0,
-                deadline: None,
-                timed: false,
-                overdue: None,
-                paused: false,
-                heard: false,
-                message: false,
-                ended: false,
-            },
+            inlet: Inlet::new(receiver, leftover),
             output: Output::new(sender, io),
             negotiated,
         }
@@ -98,7 +87,7 @@ impl<I> WebSocket<I> {
 
     /// What was received so far.
     pub fn received(&self) -> Received {
-        self.inlet.receiver.received()
+        self.inlet.intake.receiver.received()
     }
 
     /// What was sent so far.
@@ -108,17 +97,20 @@ impl<I> WebSocket<I> {
 
     /// Tells somebody what happens from now on; see [`Observer`].
     pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
-        self.inlet.receiver.set_observer(Arc::clone(&observer));
+        self.inlet
+            .intake
+            .receiver
+            .set_observer(Arc::clone(&observer));
         self.output.sender_mut().set_observer(observer);
     }
 
     /// Changes the limits: small before a peer has said who it is, larger after. As
     /// [`Connection::set_limits`].
     pub fn set_limits(&mut self, limits: &Limits) {
-        self.inlet.receiver.set_limits(limits);
+        self.inlet.intake.receiver.set_limits(limits);
         let sender = self.output.sender_mut();
         sender.set_limits(limits);
-        sender.set_held_elsewhere(self.inlet.receiver.held());
+        sender.set_held_elsewhere(self.inlet.intake.receiver.held());
     }
 
     /// The round trips that pings measured so far, or `None` if there was none: with
@@ -237,10 +229,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
             Err(error) => return Err(error.into()),
         }
         poll_fn(|cx| self.poll_closed(cx)).await?;
-        match outcome(&mut self.output) {
-            Some(closed) => Ok(closed),
-            None => Err(SendError::NotOpen.into()),
-        }
+        self.output.outcome()
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {

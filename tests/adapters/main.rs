@@ -22,6 +22,7 @@ mod halves;
 mod memory;
 mod opening;
 mod rates;
+mod serving;
 mod support;
 mod talking;
 mod virtual_time;

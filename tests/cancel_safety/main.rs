@@ -16,6 +16,7 @@
 
 mod deadlines;
 mod mock;
+mod serving;
 mod tasks;
 
 use sockeye::{CloseCode, Config, Event, Kind, Message, SendHalf, SocketError, State, WebSocket};

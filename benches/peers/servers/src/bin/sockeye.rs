@@ -1,20 +1,12 @@
-//! The loop that the README teaches first, or with `feed`: what was queued is written before it waits
-//! for input.
+//! The loop that the README teaches first: it answers in one write what came in one read.
 
-use sockeye::{Config, Deflate, SocketError};
+use sockeye::{Closed, Config, Deflate, SocketError};
 use tokio::net::TcpStream;
 
-async fn echo(stream: TcpStream, config: Config) -> Result<(), SocketError> {
+async fn echo(stream: TcpStream, config: Config) -> Result<Closed, SocketError> {
     let mut ws = sockeye::tokio::accept(stream, &config).await?;
-    if servers::wants_batches() {
-        while let Some(message) = ws.recv().await? {
-            ws.feed(message).await?;
-        }
-    }
-    while let Some(message) = ws.recv().await? {
-        ws.send(message).await?;
-    }
-    Ok(())
+    ws.serve(async |message, replies| replies.send(message).await)
+        .await
 }
 
 fn main() {
