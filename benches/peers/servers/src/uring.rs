@@ -20,6 +20,10 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 const ENTRIES: u32 = 1024;
 /// A power of two. More connections than that may have something to read; they come in turns.
 const BUFFERS: u16 = 256;
+/// So many are the kernel's at first: what it fills is to be in the cache when it is read.
+const FEW: u16 = 16;
+/// More buffers make sense as long as a turn fills less than this, fewer when it fills more.
+const TURN_SIZE: usize = 256 * 1024;
 const BUFFER_SIZE: usize = 20 * 1024;
 const GROUP: u16 = 0;
 /// Of one send. More segments wait for the next.
@@ -130,6 +134,7 @@ impl Ring {
 
     /// Hands everything to the kernel, and waits until something is complete, or time is up.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.buffers.provide_for_turn();
         let result = match timeout {
             None => self.uring.submit_and_wait(1),
             Some(timeout) => {
@@ -159,6 +164,7 @@ impl Ring {
                 Kind::Receive => {
                     let len = usize::try_from(result).unwrap_or_default();
                     let id = cqueue::buffer_select(entry.flags());
+                    self.buffers.note(id.is_some(), result);
                     return Some(Completion::Received {
                         token,
                         lent: match id {
@@ -198,7 +204,7 @@ impl Ring {
 
     pub fn give_back(&mut self, lent: Lent) {
         if lent.id < BUFFERS {
-            self.buffers.provide(lent.id);
+            self.buffers.spare.push(lent.id);
         }
     }
 
@@ -282,6 +288,14 @@ struct Buffers {
     /// `BUFFERS` times `BUFFER_SIZE` bytes.
     bytes: *mut u8,
     tail: u16,
+    /// Neither the kernel's nor lent. The last one was used last.
+    spare: Vec<u16>,
+    /// How many the kernel has, and how many it is to have.
+    provided: u16,
+    wanted: u16,
+    /// In this turn.
+    filled: usize,
+    was_short: bool,
 }
 
 impl Buffers {
@@ -294,10 +308,15 @@ impl Buffers {
         // Leaked, because the kernel may come back to them until the process ends.
         let pages = vec![Page([0; 4096]); PAGES].leak();
         let bytes = vec![0_u8; usize::from(BUFFERS) * BUFFER_SIZE].leak();
-        let mut buffers = Self {
+        let buffers = Self {
             entries: pages.as_mut_ptr().cast(),
             bytes: bytes.as_mut_ptr(),
             tail: 0,
+            spare: (0..BUFFERS).collect(),
+            provided: 0,
+            wanted: FEW,
+            filled: 0,
+            was_short: false,
         };
         let address = buffers.entries as u64;
         // SAFETY: it is at the beginning of a page, has room for all entries, and is never freed.
@@ -305,11 +324,30 @@ impl Buffers {
             let submitter = uring.submitter();
             submitter.register_buf_ring_with_flags(address, BUFFERS, GROUP, 0)?;
         }
-        (0..BUFFERS).for_each(|id| buffers.provide(id));
         Ok(buffers)
     }
 
-    /// Gives a buffer to the kernel. It is not the kernel's before, and nobody has a reference to it.
+    fn note(&mut self, took_one: bool, result: i32) {
+        self.provided -= u16::from(took_one);
+        self.filled += usize::try_from(result).unwrap_or_default();
+        self.was_short |= result == -libc::ENOBUFS;
+    }
+
+    fn provide_for_turn(&mut self) {
+        if self.was_short && self.filled < TURN_SIZE {
+            self.wanted = (2 * self.wanted).min(BUFFERS);
+        } else if self.filled > 2 * TURN_SIZE {
+            self.wanted = (self.wanted / 2).max(FEW);
+        }
+        (self.filled, self.was_short) = (0, false);
+        while self.provided < self.wanted {
+            let Some(id) = self.spare.pop() else { break };
+            self.provide(id);
+            self.provided += 1;
+        }
+    }
+
+    /// Gives a buffer to the kernel that was spare.
     fn provide(&mut self, id: u16) {
         let index = usize::from(self.tail % BUFFERS);
         // SAFETY: the index is below `BUFFERS`, the page is zeroed, for which the entry is plain

@@ -40,7 +40,7 @@ mod server {
             ring: Ring::new()?,
             sessions: HashMap::new(),
             last_token: 0,
-            starved: Vec::new(),
+            touched: Vec::new(),
             deadlines: BTreeSet::new(),
             segments: Vec::new(),
         };
@@ -56,8 +56,9 @@ mod server {
         /// Tokens are not used again: what completes after its session is nobody's.
         sessions: HashMap<u64, Session>,
         last_token: u64,
-        /// Those for whom there was no buffer.
-        starved: Vec<u64>,
+        /// Those for whom something is complete in this turn, the first one first: who had to go
+        /// without a buffer is to have one next.
+        touched: Vec<u64>,
         /// The earliest first, one for each session that has any: its `wake`.
         deadlines: BTreeSet<(Instant, u64)>,
         /// Empty between uses.
@@ -71,12 +72,19 @@ mod server {
                 .wait(deadline.map(|(at, _)| *at - Instant::now()))?;
             let now = Instant::now();
             while let Some(completion) = self.ring.complete() {
-                self.handle(completion, now)?;
+                let token = self.handle(completion, now);
+                if let Some(session) = self.sessions.get_mut(&token) {
+                    if !std::mem::replace(&mut session.is_touched, true) {
+                        self.touched.push(token);
+                    }
+                }
             }
-            // Every buffer is back.
-            for token in std::mem::take(&mut self.starved) {
+            // Only now: what was received for one of them is answered with one send.
+            let mut touched = std::mem::take(&mut self.touched);
+            for token in touched.drain(..) {
                 self.go_on(token, now)?;
             }
+            self.touched = touched;
             while let Some(&(_, token)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
                 let session = self.sessions.get_mut(&token).expect("deadlines go with it");
                 session.handle_timeout(now);
@@ -85,8 +93,8 @@ mod server {
             Ok(())
         }
 
-        fn handle(&mut self, completion: Completion, now: Instant) -> io::Result<()> {
-            let token = match completion {
+        fn handle(&mut self, completion: Completion, now: Instant) -> u64 {
+            match completion {
                 Completion::Accepted(socket) => {
                     let _or_slower = socket.set_nodelay(true);
                     self.last_token += 1;
@@ -108,14 +116,10 @@ mod server {
                                 let bytes = self.ring.received(lent);
                                 session.receive(now, bytes, &self.config);
                             }
-                            None if is_busy => self.starved.push(token),
-                            None => session.has_failed = true,
+                            None => session.has_failed |= !is_busy,
                         }
                     }
                     lent.into_iter().for_each(|lent| self.ring.give_back(lent));
-                    if is_busy {
-                        return Ok(());
-                    }
                     token
                 }
                 Completion::Sent { token, is_ok } => {
@@ -125,8 +129,7 @@ mod server {
                     }
                     token
                 }
-            };
-            self.go_on(token, now)
+            }
         }
 
         /// Asks the kernel for what is next.
@@ -134,6 +137,7 @@ mod server {
             let Some(session) = self.sessions.get_mut(&token) else {
                 return Ok(());
             };
+            session.is_touched = false;
             if !session.is_sending && !session.has_failed {
                 // Only now: what is taken counts as sent.
                 session.take_transmit(&mut self.segments);
@@ -142,6 +146,9 @@ mod server {
                     let segments = self.segments.drain(..);
                     self.ring.send(token, &session.socket, segments)?;
                 }
+            }
+            if session.has_ended && !session.is_sending {
+                session.handle_eof();
             }
             let is_over = session.has_failed || session.transport() == Transport::Close;
             if session.transport() == Transport::ShutdownWrite {
@@ -181,6 +188,7 @@ mod server {
     struct Session {
         socket: TcpStream,
         phase: Phase,
+        is_touched: bool,
         is_receiving: bool,
         is_cancelled: bool,
         is_sending: bool,
@@ -201,6 +209,7 @@ mod server {
             Self {
                 socket,
                 phase: Phase::Opening(Box::new(ServerHandshake::new(config, now))),
+                is_touched: false,
                 is_receiving: false,
                 is_cancelled: false,
                 is_sending: false,
@@ -232,9 +241,13 @@ mod server {
                         let _closing = conn.send(message);
                     }
                 }
-                if self.has_ended {
-                    let _how = conn.handle_eof();
-                }
+            }
+        }
+
+        /// To be called when all is sent: what still waits is dropped.
+        fn handle_eof(&mut self) {
+            if let Phase::Open(conn, _) = &mut self.phase {
+                let _how = conn.handle_eof();
             }
         }
 
