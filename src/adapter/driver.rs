@@ -18,6 +18,9 @@ use crate::{Closed, Error, Event, Input, Instant, Message, Receiver, Sender, Sta
 /// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
 pub(super) const MAX_READS: u32 = 64;
 
+/// So much is read into a message at once, at most. No transport gives more.
+const MAX_DIRECT: u32 = 1 << 30;
+
 /// While a peer is above a rate, a blocking transport is not waited for, and the thread looks again
 /// after this time.
 const THROTTLED_WAIT: Duration = Duration::from_millis(10);
@@ -148,7 +151,11 @@ pub(super) fn take_event<'b, L: Link>(
         false => Instant::from_nanos(0),
     };
     // Also without input: a compressed message may have more to give than was asked for.
-    match buffer.consume(|input| receive(&mut intake.receiver, link, now, input)) {
+    let result = match core::mem::take(&mut intake.filled) {
+        0 => buffer.consume(|input| receive(&mut intake.receiver, link, now, input)),
+        filled => intake.receiver.filled(filled as usize),
+    };
+    match result {
         Ok(event) => {
             let event = event?;
             match event {
@@ -239,7 +246,18 @@ pub(super) fn poll_input<L: Link>(
     }
     // Before a deadline is met: what the peer sent may have waited longer than the application
     // let this task run.
-    match buffer.fill(|bytes| read(link, cx, bytes)) {
+    let result = match intake.receiver.payload_mut() {
+        Some(room) => {
+            let (room, _) = room.split_at_mut(room.len().min(MAX_DIRECT as usize));
+            let (count, result) = read(link, cx, room);
+            #[expect(clippy::cast_possible_truncation, reason = "at most `MAX_DIRECT`")]
+            let filled = count as u32;
+            intake.filled = filled;
+            result
+        }
+        None => buffer.fill(|bytes| read(link, cx, bytes)),
+    };
+    match result {
         Poll::Pending => {
             intake.reads = 0;
             if let Some(deadline) = due {

@@ -18,6 +18,8 @@ pub(super) struct Intake {
     pub(super) eof: bool,
     /// How many reads gave something since the last wait.
     pub(super) reads: u32,
+    /// So many bytes were read straight into the message that they belong to, and not looked at.
+    pub(super) filled: u32,
     /// The sending side's deadline as far as this side knows. It may be too early, never too late.
     pub(super) deadline: Option<Instant>,
     /// The transport was told of a deadline.
@@ -43,6 +45,7 @@ impl Inlet {
                 receiver,
                 eof: false,
                 reads: 0,
+                filled: 0,
                 deadline: None,
                 timed: false,
                 overdue: None,

@@ -10,8 +10,9 @@ use bytes::Buf;
 
 use super::error::SocketError;
 use super::io::WriteIo;
+use super::sending::queue;
 use super::signals::{Side, Signals};
-use crate::{CloseCode, Closed, Instant, SendError, Sender, State, Transport};
+use crate::{CloseCode, Closed, Instant, Message, SendError, Sender, State, Transport};
 
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
@@ -195,6 +196,10 @@ impl<W: WriteIo> Output<W> {
         // transports wake a waker that another one replaces. Most writes succeed at once, so the
         // task is registered only when one did not; what happened in between shows at the second
         // attempt.
+        if self.is_clear() {
+            self.note_flushed(side);
+            return Poll::Ready(Ok(()));
+        }
         let waker = Waker::from(Arc::clone(&self.signals));
         let both = &mut Context::from_waker(&waker);
         let result = match self.poll_write_all(both) {
@@ -217,6 +222,17 @@ impl<W: WriteIo> Output<W> {
         if let Err(error) = &result {
             self.break_off(error.kind());
         }
+        self.note_flushed(side);
+        Poll::Ready(result)
+    }
+
+    /// Whether nothing waits, here and in the transport.
+    fn is_clear(&self) -> bool {
+        self.sender.queued() == 0 && !self.sender.is_unflushed()
+    }
+
+    /// Nothing waits any more, or it waits in vain.
+    fn note_flushed(&mut self, side: Side) {
         self.start_deadlines();
         match side {
             // It may wait for room that there is now.
@@ -226,7 +242,67 @@ impl<W: WriteIo> Output<W> {
                 self.tell_receiving_side();
             }
         }
-        Poll::Ready(result)
+    }
+
+    /// Sends a message: what the transport takes at once is not queued. Ready when nothing waits.
+    ///
+    /// Not for a transport that blocks: it has to know the deadline of what waits before it writes,
+    /// and so that has to be queued before.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message<'_>>,
+    ) -> Poll<Result<(), SocketError>> {
+        if self.is_clear() && self.broken.is_none() {
+            if let Some(message) = message.take() {
+                self.send_through(message)?;
+            }
+        }
+        if message.is_some() {
+            ready!(self.poll_queue(cx, |sender| queue(sender, message)))?;
+        }
+        self.poll_flush(Side::Send, cx).map_err(SocketError::from)
+    }
+
+    /// Sends a message while nothing waits. What the transport does not take is queued.
+    fn send_through(&mut self, message: Message<'_>) -> Result<(), SendError> {
+        let Self {
+            sender,
+            io,
+            signals,
+            ..
+        } = self;
+        // As in `poll_flush`, which comes next where this does not get through.
+        let waker = Waker::from(Arc::clone(signals));
+        let cx = &mut Context::from_waker(&waker);
+        let (mut written, mut failed) = (0, None);
+        sender.send_through(message, |pieces| {
+            let mut slices = [IoSlice::new(&[]); 2];
+            let pieces = pieces.iter().filter(|piece| !piece.is_empty());
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(pieces) {
+                *slice = IoSlice::new(piece);
+                count += 1;
+            }
+            let taken = match io.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+                Poll::Ready(Ok(taken)) => taken,
+                Poll::Ready(Err(error)) => {
+                    failed = Some(error.kind());
+                    0
+                }
+                Poll::Pending => 0,
+            };
+            written += taken;
+            taken
+        })?;
+        if written > 0 {
+            let flushed = matches!(io.poll_flush(cx), Poll::Ready(Ok(())));
+            sender.set_unflushed(!flushed);
+        }
+        if let Some(error) = failed {
+            self.break_off(error);
+        }
+        Ok(())
     }
 
     /// Wakes the receiving task if it waits to end the transport, for input that will not come, or

@@ -59,8 +59,18 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// [`SocketError::Send`] if the connection is not open, [`SocketError::Io`] if the transport
     /// failed.
     pub async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
-        self.feed(message).await?;
-        self.flush().await
+        if self.output.io().is_blocking() {
+            self.feed(message).await?;
+            return self.flush().await;
+        }
+        let mut message = Some(message.into());
+        let Self { inlet, output, .. } = self;
+        poll_fn(|cx| {
+            poll_writing(Side::Send, &mut inlet.intake, output, cx, |output, cx| {
+                output.poll_send(cx, &mut message)
+            })
+        })
+        .await
     }
 
     /// Queues a message, and writes only to make room. Follow up with [`flush`](Self::flush), or

@@ -228,8 +228,14 @@ impl<W: WriteIo> SendHalf<W> {
     ///
     /// As [`WebSocket::send`](super::WebSocket::send).
     pub async fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SocketError> {
-        self.feed(message).await?;
-        self.flush().await
+        let is_blocking = self.output().io().is_blocking();
+        if is_blocking {
+            self.feed(message).await?;
+            return self.flush().await;
+        }
+        let mut message = Some(message.into());
+        self.write(|output, cx| output.poll_send(cx, &mut message))
+            .await
     }
 
     /// As [`WebSocket::feed`](super::WebSocket::feed), and as cancel safe, but follow up with
