@@ -114,9 +114,14 @@ impl<const OWNED: bool> Peer for Core<OWNED> {
 
     fn send(&mut self, payloads: &[Bytes], count: usize, flush_every: usize) {
         for (index, payload) in (1..=count).zip(payloads.iter().cycle()) {
-            send(&mut self.conn, &mut self.io, message(payload));
-            if index % flush_every == 0 {
-                flush(&mut self.conn, &mut self.io);
+            let message = message(payload);
+            if flush_every == 1 {
+                send_now(&mut self.conn, &mut self.io, message);
+            } else {
+                send(&mut self.conn, &mut self.io, message);
+                if index % flush_every == 0 {
+                    flush(&mut self.conn, &mut self.io);
+                }
             }
         }
         flush(&mut self.conn, &mut self.io);
@@ -126,6 +131,9 @@ impl<const OWNED: bool> Peer for Core<OWNED> {
     fn echo(&mut self, count: usize, flush_every: usize) {
         let mut index = 0;
         self.turn(count, |conn, io, message| {
+            if flush_every == 1 {
+                return send_now(conn, io, message);
+            }
             send(conn, io, message);
             index += 1;
             if index % flush_every == 0 {
@@ -218,6 +226,14 @@ pub(super) fn message(payload: &Bytes) -> Message<'_> {
         Message::from(&payload[..])
     } else {
         Message::from(payload.clone())
+    }
+}
+
+fn send_now(conn: &mut Connection, io: &mut MemIo, message: Message<'_>) {
+    let sent = conn.send_through(message, |pieces| io.write_slices(pieces.iter().copied()));
+    sent.expect("room, on an open connection");
+    if conn.queued() > 0 {
+        flush(conn, io);
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sockeye::handshake::ClientRequest;
 use sockeye::tokio::TokioIo;
-use sockeye::{Config, WebSocket};
+use sockeye::{Config, SocketError, WebSocket};
 
 use super::sockeye::{connection, message};
 use crate::io::{MemIo, run, waits};
@@ -11,6 +11,18 @@ use crate::peer::{Abilities, Peer, Setup};
 use crate::upgrade;
 
 pub struct SockeyeTokio(WebSocket<TokioIo<MemIo>>);
+
+/// Why a loop over messages ends.
+enum Stop {
+    Enough,
+    Failed,
+}
+
+impl From<SocketError> for Stop {
+    fn from(_: SocketError) -> Self {
+        Self::Failed
+    }
+}
 
 impl Peer for SockeyeTokio {
     const NAME: &'static str = "sockeye-tokio";
@@ -40,6 +52,10 @@ impl Peer for SockeyeTokio {
     fn send(&mut self, payloads: &[Bytes], count: usize, flush_every: usize) {
         run(async {
             for (index, payload) in (1..=count).zip(payloads.iter().cycle()) {
+                if flush_every == 1 {
+                    self.0.send(message(payload)).await.expect("open");
+                    continue;
+                }
                 self.0.feed(message(payload)).await.expect("open");
                 if index % flush_every == 0 {
                     self.0.flush().await.expect("open");
@@ -51,19 +67,23 @@ impl Peer for SockeyeTokio {
 
     fn echo(&mut self, count: usize, flush_every: usize) {
         run(async {
-            for index in 1..=count {
-                let message = self.0.recv().await.expect("valid frames");
-                let message = message.expect("endless input");
-                if flush_every == 1 {
-                    // The loop that the README teaches first.
+            if flush_every == 1 {
+                for _ in 0..count {
+                    let message = self.0.recv().await.expect("valid frames");
+                    let message = message.expect("endless input");
                     self.0.send(message).await.expect("open");
-                } else {
-                    self.0.feed(message).await.expect("open");
-                    if index % flush_every == 0 {
-                        self.0.flush().await.expect("open");
-                    }
                 }
+                return;
             }
+            // The loop that the README teaches first: it writes once for each read.
+            let mut left = count;
+            let served = self.0.serve(async |message, replies| {
+                replies.send(message).await?;
+                left -= 1;
+                if left == 0 { Err(Stop::Enough) } else { Ok(()) }
+            });
+            assert!(matches!(served.await, Err(Stop::Enough)));
+            self.0.flush().await.expect("open");
         });
     }
 
