@@ -151,11 +151,10 @@ pub(super) fn take_event<'b, L: Link>(
         false => Instant::from_nanos(0),
     };
     // Also without input: a compressed message may have more to give than was asked for.
-    let result = match core::mem::take(&mut intake.filled) {
-        0 => buffer.consume(|input| receive(&mut intake.receiver, link, now, input)),
-        filled => intake.receiver.filled(filled as usize),
-    };
-    match result {
+    if intake.filled > 0 {
+        return take_filled(intake, link);
+    }
+    match buffer.consume(|input| receive(&mut intake.receiver, link, now, input)) {
         Ok(event) => {
             let event = event?;
             match event {
@@ -172,13 +171,36 @@ pub(super) fn take_event<'b, L: Link>(
             Some(event)
         }
         Err(error) => {
-            link.output(|output| {
-                let now = output.io.now();
-                output.tend(|sender| sender.fail(now, error));
-            });
+            fail(link, error);
             None
         }
     }
+}
+
+/// The message whose last bytes were read into place.
+// Out of line, it does not cost those that were not.
+#[cold]
+fn take_filled<L: Link>(intake: &mut Intake, link: &mut L) -> Option<Event<'static>> {
+    match intake
+        .receiver
+        .filled(core::mem::take(&mut intake.filled) as usize)
+    {
+        Ok(event) => {
+            intake.message |= event.is_some();
+            event
+        }
+        Err(error) => {
+            fail(link, error);
+            None
+        }
+    }
+}
+
+fn fail<L: Link>(link: &mut L, error: Error) {
+    link.output(|output| {
+        let now = output.io.now();
+        output.tend(|sender| sender.fail(now, error));
+    });
 }
 
 /// Does what is to be done before more input is waited for, such as to write, and waits for it.

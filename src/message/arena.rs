@@ -1,5 +1,8 @@
 //! Copies of small payloads, many in one allocation.
 
+#[cfg(feature = "std")]
+use core::cell::RefCell;
+
 use bytes::BytesMut;
 
 /// Larger payloads get an allocation of their own, whose cost is little beside their copy.
@@ -11,28 +14,43 @@ const MAX_LEN: usize = 1024;
 #[cfg(feature = "std")]
 const BLOCK: usize = 8 * 1024;
 
+#[cfg(feature = "std")]
+std::thread_local! {
+    /// What is left of a block.
+    static SPACE: RefCell<Option<BytesMut>> = const { RefCell::new(None) };
+}
+
 /// Copies a payload that was borrowed.
 #[cfg(feature = "std")]
 #[inline]
 pub(super) fn copy(payload: &[u8]) -> BytesMut {
-    use core::cell::RefCell;
-
-    std::thread_local! {
-        static SPACE: RefCell<BytesMut> = RefCell::new(BytesMut::new());
-    }
     if payload.len() > MAX_LEN || payload.is_empty() {
         return BytesMut::from(payload);
     }
-    let copied = SPACE.try_with(|space| {
-        let mut space = space.borrow_mut();
-        if space.capacity() < payload.len() && !space.try_reclaim(BLOCK) {
-            *space = BytesMut::with_capacity(BLOCK);
-        }
-        space.extend_from_slice(payload);
-        space.split()
+    let copied = SPACE.try_with(|space| match &mut *space.borrow_mut() {
+        Some(space) if payload.len() <= space.capacity() => copy_into(space, payload),
+        space => copy_into(make_room(space), payload),
     });
-    // While a thread ends there is none any more.
+    // While a thread ends there is no block any more.
     copied.unwrap_or_else(|_| BytesMut::from(payload))
+}
+
+#[cfg(feature = "std")]
+#[inline(always)]
+fn copy_into(space: &mut BytesMut, payload: &[u8]) -> BytesMut {
+    space.extend_from_slice(payload);
+    space.split()
+}
+
+/// Uses the block again if nothing in it is kept, or makes another one.
+#[cfg(feature = "std")]
+#[cold]
+fn make_room(space: &mut Option<BytesMut>) -> &mut BytesMut {
+    let space = space.get_or_insert_default();
+    if !space.try_reclaim(BLOCK) {
+        *space = BytesMut::with_capacity(BLOCK);
+    }
+    space
 }
 
 /// Without threads there is no place for a block.

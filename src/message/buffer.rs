@@ -128,10 +128,18 @@ impl DerefMut for Buffer {
 }
 
 impl Drop for Buffer {
+    // Small where it is inlined: into the drop of every payload, which mostly is no buffer, and had to
+    // be in memory if that were out of line.
+    #[inline]
     fn drop(&mut self) {
-        if self.memory.capacity() > 0 {
-            spare::put(mem::take(&mut self.memory));
-        }
+        give_back(mem::take(&mut self.memory));
+    }
+}
+
+#[cold]
+fn give_back(memory: Vec<u8>) {
+    if memory.capacity() > 0 {
+        spare::put(memory);
     }
 }
 

@@ -65,21 +65,33 @@ impl<const OWNED: bool> Core<OWNED> {
             if left == 0 {
                 return;
             }
-            // The rest of a large frame goes where it belongs.
-            if let Some(room) = self.conn.payload_mut() {
-                let count = self.io.read(room).expect("endless input");
-                let event = self.conn.filled(now, count).expect("valid frames");
-                if let Some(event) = event {
-                    let message = event.into_message().expect("nothing but messages");
-                    handle(&mut self.conn, &mut self.io, message);
-                    left -= 1;
-                }
+            if let Some(messages) = self.read_into_place(now, &mut handle) {
+                left -= messages;
                 continue;
             }
             self.buffer.resize(READ, 0);
             let count = self.io.read(&mut self.buffer).expect("endless input");
             self.unread = 0..count;
         }
+    }
+}
+
+/// Does something with a message.
+type Handle<'h> = dyn FnMut(&mut Connection, &mut MemIo, Message<'_>) + 'h;
+
+impl<const OWNED: bool> Core<OWNED> {
+    /// Reads the rest of a large frame where it belongs, if there is one, and returns how many
+    /// messages that gave.
+    // Out of line, so that the other way, which most messages go, is one with what handles them.
+    #[inline(never)]
+    fn read_into_place(&mut self, now: Instant, handle: &mut Handle<'_>) -> Option<usize> {
+        let room = self.conn.payload_mut()?;
+        let count = self.io.read(room).expect("endless input");
+        let event = self.conn.filled(now, count).expect("valid frames");
+        let Some(event) = event else { return Some(0) };
+        let message = event.into_message().expect("nothing but messages");
+        handle(&mut self.conn, &mut self.io, message);
+        Some(1)
     }
 }
 
