@@ -48,10 +48,11 @@ impl Buffer {
         }
     }
 
-    /// Room for up to `max` more bytes, to be read into; never none. It is no more than what has
-    /// come, or what a read mostly has, because more may never come.
+    /// Room for up to `max` more bytes, to be read into; never none. Where there is no memory yet, it
+    /// is no more than what has come, or what a read mostly has, because more may never come.
     pub(crate) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
-        let more = max.min(self.filled.max(MIN_ROOM));
+        let at_hand = self.memory.len() - self.filled;
+        let more = max.min(self.filled.max(MIN_ROOM).max(at_hand));
         self.reserve(more, limit);
         let end = self.filled + more;
         if self.memory.len() < end {
@@ -118,6 +119,12 @@ impl Deref for Buffer {
 
     fn deref(&self) -> &[u8] {
         self.memory.get(..self.filled).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 

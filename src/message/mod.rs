@@ -15,8 +15,8 @@ use alloc::vec::Vec;
 
 use crate::error::SendError;
 pub(crate) use assembler::{Assembler, append_masked};
-pub(crate) use payload::Block;
 pub use payload::Payload;
+pub(crate) use payload::{Block, Pieces};
 pub use text::Text;
 
 /// What a message is made of (RFC 6455 section 5.6).

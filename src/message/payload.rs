@@ -101,10 +101,8 @@ impl<'a> Payload<'a> {
     /// nobody else can see it.
     pub(crate) fn into_pieces(self, keeps_shared: bool) -> Pieces<'a> {
         Pieces(match self.0 {
-            Repr::Buffer(bytes) => match keeps_shared {
-                true => Repr::Shared(bytes.into_vec().into()),
-                false => return Self::from(bytes.into_vec()).into_pieces(false),
-            },
+            // Its memory goes back when the last piece is dropped.
+            Repr::Buffer(bytes) => Repr::Shared(Bytes::from_owner(bytes)),
             Repr::Shared(bytes) if !keeps_shared => {
                 let bytes = bytes.try_into_mut();
                 bytes.map_or_else(Repr::Shared, Repr::Unique)
@@ -180,7 +178,7 @@ impl Block {
         match self {
             Self::Bytes(bytes) => bytes,
             Self::Unique(bytes) => bytes.freeze(),
-            Self::Buffer(bytes) => bytes.into_vec().into(),
+            Self::Buffer(bytes) => Bytes::from_owner(bytes),
             Self::Vec(bytes) => bytes.into(),
         }
     }

@@ -27,7 +27,12 @@ impl Receiver {
             return None;
         };
         let max = usize::try_from(remaining).unwrap_or(usize::MAX);
-        Some(assembler.room_mut(max, self.max_message_size))
+        // Of the last frame it is known how much memory will do.
+        let limit = match self.frame {
+            Frame::Data { fin: true } => message.size,
+            Frame::Data { fin: false } | Frame::None | Frame::Control(_) => self.max_message_size,
+        };
+        Some(assembler.room_mut(max, limit))
     }
 
     /// Takes what was read there; see [`Connection::filled`](crate::Connection::filled).

@@ -8,7 +8,7 @@ use crate::connection::transmit::{Place, Priority};
 use crate::error::SendError;
 use crate::frame::{Header, HeaderBytes, OpCode};
 use crate::mask::Mask;
-use crate::message::{Kind, Message, Payload, Unsent, append_masked};
+use crate::message::{Kind, Message, Payload, Pieces, Unsent, append_masked};
 use crate::utf8::Validator;
 
 /// Payloads from this size stay where they are and become a segment of their own; smaller ones are
@@ -262,9 +262,14 @@ impl Sender {
 
     /// Queues as several frames what is too large for one, and copies no more of it than of one.
     #[cold]
-    fn push_pieces(&mut self, mut outline: Outline, payload: Payload<'_>) {
+    fn push_pieces(&mut self, outline: Outline, payload: Payload<'_>) {
         let fin = outline.fin;
-        let mut rest = payload.into_pieces(self.keys.is_none());
+        let rest = payload.into_pieces(self.keys.is_none());
+        self.push_rest(outline, fin, rest);
+    }
+
+    /// Queues the rest of what is too large for one frame.
+    pub(super) fn push_rest(&mut self, mut outline: Outline, fin: bool, mut rest: Pieces<'_>) {
         while !rest.is_empty() {
             let piece = rest.next(self.max_fragment as usize);
             outline.fin = fin && rest.is_empty();

@@ -101,39 +101,43 @@ impl Sender {
     /// A message in as many frames as it needs, each of which is masked when it is its turn.
     fn write_pieces(&mut self, message: Message<'_>, write: &mut dyn FnMut(&[&[u8]]) -> usize) {
         let mut outline = Outline::message(message.kind(), Priority::Normal);
-        let mut rest = message.into_payload().into_pieces(self.keys.is_none());
-        loop {
-            let piece = rest.next(self.max_fragment as usize);
-            outline.fin = rest.is_empty();
+        let payload = message.into_payload();
+        let mut begun = 0;
+        while self.queue.is_empty() {
+            let rest = payload.get(begun..).unwrap_or_default();
+            let (piece, later) = rest.split_at(rest.len().min(self.max_fragment as usize));
+            outline.fin = later.is_empty();
             self.sent.frames += u64::from(!outline.fin);
-            if !self.queue.is_empty() {
-                self.push_one(outline, piece);
-            } else if self.keys.is_some() {
-                self.push_one(outline, piece);
-                let written = write(&self.queue.first_frame());
-                self.queue.advance(written);
-            } else {
-                self.write_piece(&outline, piece, write);
-            }
+            self.write_piece(&outline, piece, write);
             if outline.fin {
                 return;
             }
+            begun += piece.len();
             outline.opcode = OpCode::Continuation;
         }
+        let mut rest = payload.into_pieces(self.keys.is_none());
+        let _begun = rest.next(begun);
+        self.push_rest(outline, true, rest);
+        self.note_room();
     }
 
     fn write_piece(
         &mut self,
         outline: &Outline,
-        piece: Payload<'_>,
+        piece: &[u8],
         write: &mut dyn FnMut(&[&[u8]]) -> usize,
     ) {
+        if self.keys.is_some() {
+            self.push_one(*outline, piece.into());
+            let written = write(&self.queue.first_frame());
+            return self.queue.advance(written);
+        }
         let header = outline.header(None, piece.len());
-        let written = write(&[&header, &piece]);
+        let written = write(&[&header, piece]);
         if written == header.len() + piece.len() {
             self.queue.note_written(written, outline.fin);
         } else {
-            self.queue_rest(outline, piece, written);
+            self.queue_rest(outline, piece.into(), written);
         }
     }
 
