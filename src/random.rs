@@ -108,7 +108,9 @@ impl DrawnKeys {
 
     #[cold]
     fn draw(&self) -> [u8; 4] {
-        let [first, rest @ ..]: [[u8; 4]; DRAWN + 1] = rand::random();
+        let mut drawn = [[0; 4]; DRAWN + 1];
+        rand::fill(drawn.as_flattened_mut());
+        let [first, rest @ ..] = drawn;
         for (place, key) in self.keys.iter().zip(rest) {
             place.set(key);
         }

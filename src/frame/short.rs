@@ -1,12 +1,12 @@
 //! The header of a short message, which most are.
 
 /// The header of a text or binary message in one frame of less than 64 KiB, with its size: 2 to 8 of
-/// the bytes.
+/// the bytes. The first byte of the key is its lowest: as an array it would go through memory.
 #[inline(always)]
-pub(crate) fn short_header(is_text: bool, len: u16, key: Option<[u8; 4]>) -> ([u8; 8], usize) {
+pub(crate) fn short_header(is_text: bool, len: u16, key: Option<u32>) -> ([u8; 8], usize) {
     let first = if is_text { 0x81_u64 } else { 0x82 };
     let (mask_bit, key, key_len) = match key {
-        Some(key) => (0x80, u64::from(u32::from_le_bytes(key)), 4),
+        Some(key) => (0x80, u64::from(key), 4),
         None => (0, 0, 0),
     };
     // An integer with the first byte lowest.
@@ -32,7 +32,7 @@ mod tests {
             let opcode = if is_text { OpCode::Text } else { OpCode::Binary };
             let header = Header::new(opcode, len.into());
             let header = key.map_or(header, |key| header.with_mask(key));
-            let (bytes, size) = short_header(is_text, len, key);
+            let (bytes, size) = short_header(is_text, len, key.map(u32::from_le_bytes));
             prop_assert_eq!(&bytes[..size], &*header.encode());
         }
     }
@@ -43,7 +43,7 @@ mod tests {
             for key in [None, Some([1, 2, 3, 4])] {
                 let header = Header::new(OpCode::Text, len.into());
                 let header = key.map_or(header, |key| header.with_mask(key));
-                let (bytes, size) = short_header(true, len, key);
+                let (bytes, size) = short_header(true, len, key.map(u32::from_le_bytes));
                 assert_eq!(bytes[..size], *header.encode());
             }
         }

@@ -22,7 +22,8 @@ impl Sender {
         }
         self.note_plain(payload.len());
         // 6455-5.3-02: a fresh key for each frame.
-        let key = self.keys.as_mut().map(|keys| keys.next_key());
+        let key = self.keys.as_mut();
+        let key = key.map(|keys| u32::from_le_bytes(keys.next_key()));
         let is_text = message.kind() == Kind::Text;
         let (header, header_len) = short_header(is_text, len, key);
         self.queue.push_whole(|buffer| {
@@ -33,7 +34,7 @@ impl Sender {
             buffer.truncate(start);
             buffer.extend_from_slice(payload);
             if let Some(key) = key {
-                Mask::new(key).apply(buffer.get_mut(start..).unwrap_or_default());
+                Mask::new(key.to_le_bytes()).apply(buffer.get_mut(start..).unwrap_or_default());
             }
         });
         true

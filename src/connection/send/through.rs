@@ -58,7 +58,11 @@ impl Sender {
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) {
         let payload = message.as_bytes();
-        let (header, header_len) = short_header(message.kind() == Kind::Text, len, Some(key));
+        let (header, header_len) = short_header(
+            message.kind() == Kind::Text,
+            len,
+            Some(u32::from_le_bytes(key)),
+        );
         let mut frame = [0; MAX_TINY + 8];
         let (start, _) = frame.split_at_mut(header.len());
         start.copy_from_slice(&header);
