@@ -86,7 +86,7 @@ fn json(len: usize, seed: usize) -> String {
     let mut number = seed;
     while text.len() < len {
         number = (number * 7919 + 104_729) % 1_000_003;
-        let active = number % 2 == 0;
+        let active = number.is_multiple_of(2);
         text += &format!(r#"{{"id":{number},"active":{active},"note":"{number:x}"}},"#);
     }
     text.truncate(len);
