@@ -37,7 +37,11 @@ impl Sender {
         self.note_plain(len);
         match (u16::try_from(len), &mut self.keys) {
             (Ok(short), None) if len <= self.max_fragment as usize => {
-                self.write_short(message, short, write);
+                let (written, is_all) = self.write_short(&message, short, write);
+                if !is_all {
+                    let outline = Outline::message(message.kind(), Priority::Normal);
+                    self.queue_rest(&outline, message.into_payload(), written);
+                }
             }
             (Ok(short), Some(keys)) if len <= MAX_TINY.min(self.max_fragment as usize) => {
                 let key = keys.next_key();
@@ -82,24 +86,25 @@ impl Sender {
         }
     }
 
-    /// A short message without a mask: no more than a header in front of it.
+    /// A short message without a mask: no more than a header in front of it. Returns how much was
+    /// written, and whether that was all.
+    // The message stays where it is: to move it would cost as much as the rest.
     #[inline]
     fn write_short(
         &mut self,
-        message: Message<'_>,
+        message: &Message<'_>,
         len: u16,
         write: impl FnOnce(&[&[u8]]) -> usize,
-    ) {
+    ) -> (usize, bool) {
         let payload = message.as_bytes();
         let (header, header_len) = short_header(message.kind() == Kind::Text, len, None);
         let header = header.get(..header_len).unwrap_or_default();
         let written = write(&[header, payload]);
-        if written == header_len + payload.len() {
+        let is_all = written == header_len + payload.len();
+        if is_all {
             self.queue.note_written(written, true);
-        } else {
-            let outline = Outline::message(message.kind(), Priority::Normal);
-            self.queue_rest(&outline, message.into_payload(), written);
         }
+        (written, is_all)
     }
 
     /// A message in as many frames as it needs, each of which is masked when it is its turn.
