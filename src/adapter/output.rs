@@ -285,6 +285,10 @@ impl<W: WriteIo> Output<W> {
                 count += 1;
             }
             let taken = match io.poll_write(cx, slices.get(..count).unwrap_or_default()) {
+                Poll::Ready(Ok(0)) => {
+                    failed = Some(ErrorKind::WriteZero);
+                    0
+                }
                 Poll::Ready(Ok(taken)) => taken,
                 Poll::Ready(Err(error)) => {
                     failed = Some(error.kind());
@@ -301,6 +305,7 @@ impl<W: WriteIo> Output<W> {
         }
         if let Some(error) = failed {
             self.break_off(error);
+            self.note_flushed(Side::Send);
         }
         Ok(())
     }
