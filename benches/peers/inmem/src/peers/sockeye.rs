@@ -126,14 +126,15 @@ impl<const OWNED: bool> Peer for Core<OWNED> {
 
     fn send(&mut self, payloads: &[Bytes], count: usize, flush_every: usize) {
         for (index, payload) in (1..=count).zip(payloads.iter().cycle()) {
-            let message = message(payload);
-            if flush_every == 1 {
-                send_now(&mut self.conn, &mut self.io, message);
+            let (conn, io) = (&mut self.conn, &mut self.io);
+            let now = flush_every == 1;
+            if payload.len() < SHARE_MIN {
+                send(conn, io, &payload[..], now);
             } else {
-                send(&mut self.conn, &mut self.io, message);
-                if index % flush_every == 0 {
-                    flush(&mut self.conn, &mut self.io);
-                }
+                send(conn, io, payload.clone(), now);
+            }
+            if !now && index % flush_every == 0 {
+                flush(conn, io);
             }
         }
         flush(&mut self.conn, &mut self.io);
@@ -143,12 +144,10 @@ impl<const OWNED: bool> Peer for Core<OWNED> {
     fn echo(&mut self, count: usize, flush_every: usize) {
         let mut index = 0;
         self.turn(count, |conn, io, message| {
-            if flush_every == 1 {
-                return send_now(conn, io, message);
-            }
-            send(conn, io, message);
+            let now = flush_every == 1;
+            send(conn, io, message, now);
             index += 1;
-            if index % flush_every == 0 {
+            if !now && index % flush_every == 0 {
                 flush(conn, io);
             }
         });
@@ -241,19 +240,21 @@ pub(super) fn message(payload: &Bytes) -> Message<'_> {
     }
 }
 
-fn send_now(conn: &mut Connection, io: &mut MemIo, message: Message<'_>) {
-    let sent = conn.send_through(message, |pieces| io.write_slices(pieces.iter().copied()));
-    sent.expect("room, on an open connection");
-    if conn.queued() > 0 {
-        flush(conn, io);
+/// Writes a message now, or queues it.
+#[inline(always)]
+fn send<'m>(conn: &mut Connection, io: &mut MemIo, message: impl Into<Message<'m>>, now: bool) {
+    if now {
+        let sent = conn.send_through(message, |pieces| io.write_slices(pieces.iter().copied()));
+        sent.expect("room, on an open connection");
+        if conn.queued() > 0 {
+            flush(conn, io);
+        }
+    } else {
+        if !conn.has_room() {
+            flush(conn, io);
+        }
+        conn.send(message).expect("room, on an open connection");
     }
-}
-
-fn send(conn: &mut Connection, io: &mut MemIo, message: Message<'_>) {
-    if !conn.has_room() {
-        flush(conn, io);
-    }
-    conn.send(message).expect("room, on an open connection");
 }
 
 fn flush(conn: &mut Connection, io: &mut MemIo) {
