@@ -99,7 +99,6 @@ impl DrawnKeys {
         match left.checked_sub(1).and_then(|last| self.keys.get(last)) {
             Some(key) => {
                 self.left.set(left - 1);
-                // Nobody who sees this memory later learns what was sent.
                 key.take()
             }
             None => self.draw(),

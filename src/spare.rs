@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 #[cfg(feature = "std")]
 use core::cell::RefCell;
 
-/// Buffers of a thread that nobody uses.
+/// Buffers of a thread that nobody uses, those that were put last.
 #[cfg(feature = "std")]
 pub(crate) struct Spares {
     kept: RefCell<Vec<Vec<u8>>>,
@@ -25,21 +25,28 @@ impl Spares {
         }
     }
 
-    /// The buffer that was put last, as it was, if it has no more than `max_capacity`.
+    /// The largest buffer, as it was put, that has at least `needed` and no more than `max`.
     #[inline]
-    pub(crate) fn take(&self, max_capacity: usize) -> Option<Vec<u8>> {
+    pub(crate) fn take(&self, needed: usize, max: usize) -> Option<Vec<u8>> {
         let mut kept = self.kept.borrow_mut();
-        let fits = kept.last()?.capacity() <= max_capacity;
-        if fits { kept.pop() } else { None }
+        let sizes = kept.iter().map(Vec::capacity).enumerate();
+        let fitting = sizes.filter(|(_, size)| (needed..=max).contains(size));
+        let (index, _) = fitting.max_by_key(|(_, size)| *size)?;
+        Some(kept.remove(index))
     }
 
     #[inline]
     pub(crate) fn put(&self, buffer: Vec<u8>) {
         let mut kept = self.kept.borrow_mut();
         let is_wanted = (1..=self.max_capacity).contains(&buffer.capacity());
-        if is_wanted && kept.len() < self.max_kept {
-            kept.push(buffer);
+        if !is_wanted {
+            return;
         }
+        if kept.len() == self.max_kept {
+            // Which sizes are of use changes with the traffic.
+            kept.remove(0);
+        }
+        kept.push(buffer);
     }
 }
 
@@ -51,34 +58,29 @@ mod tests {
         Vec::with_capacity(capacity)
     }
 
-    #[test]
-    fn the_last_one_comes_first() {
-        let spares = Spares::new(2, 1000);
-        let buffers = [used(100), used(200)];
-        let addresses = [buffers[1].as_ptr(), buffers[0].as_ptr()];
-        buffers.into_iter().for_each(|buffer| spares.put(buffer));
-        let taken = [(); 2].map(|()| spares.take(1000).unwrap());
-        assert_eq!([taken[0].as_ptr(), taken[1].as_ptr()], addresses);
-        assert_eq!(spares.take(1000), None);
+    fn sizes(spares: &Spares) -> Vec<usize> {
+        let all = core::iter::from_fn(|| spares.take(0, usize::MAX));
+        all.map(|buffer| buffer.capacity()).collect()
     }
 
     #[test]
-    fn no_more_memory_than_asked_for() {
-        let spares = Spares::new(2, 1000);
-        spares.put(used(100));
-        assert_eq!(spares.take(99), None);
-        assert!(spares.take(100).is_some());
-    }
-
-    #[test]
-    fn few_are_kept_and_none_that_are_empty_or_large() {
-        let spares = Spares::new(2, 1000);
-        for capacity in [0, 1001, 1, 1000, 10] {
+    fn the_largest_that_fits_comes_first() {
+        let spares = Spares::new(4, 1000);
+        for capacity in [100, 300, 200] {
             spares.put(used(capacity));
         }
-        let mut taken = core::iter::from_fn(|| spares.take(usize::MAX));
-        assert_eq!(taken.next().unwrap().capacity(), 1000);
-        assert_eq!(taken.next().unwrap().capacity(), 1);
-        assert_eq!(taken.next(), None);
+        assert_eq!(spares.take(0, 99), None);
+        assert_eq!(spares.take(301, 1000), None);
+        assert_eq!(spares.take(150, 250).unwrap().capacity(), 200);
+        assert_eq!(sizes(&spares), [300, 100]);
+    }
+
+    #[test]
+    fn few_are_kept_and_none_that_are_empty_or_too_large() {
+        let spares = Spares::new(2, 1000);
+        for capacity in [0, 1001, 1, 1000, 10, 5] {
+            spares.put(used(capacity));
+        }
+        assert_eq!(sizes(&spares), [10, 5], "those that were put last");
     }
 }

@@ -383,9 +383,10 @@ fn read<L: Link>(
     cx: &mut Context<'_>,
     bytes: &mut [u8],
 ) -> (usize, Poll<io::Result<usize>>) {
+    let most = bytes.len();
     let result = link.poll_read(cx, bytes);
     let count = match &result {
-        Poll::Ready(Ok(count)) => *count,
+        Poll::Ready(Ok(count)) => most.min(*count),
         Poll::Ready(Err(_)) | Poll::Pending => 0,
     };
     (count, result)

@@ -278,30 +278,43 @@ impl<W: WriteIo> Output<W> {
         let (mut written, mut failed) = (0, None);
         sender.send_through(message, |pieces| {
             let mut slices = [IoSlice::new(&[]); 2];
-            let pieces = pieces.iter().filter(|piece| !piece.is_empty());
             let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(pieces) {
+            for (slice, piece) in slices
+                .iter_mut()
+                .zip(pieces.iter().filter(|it| !it.is_empty()))
+            {
                 *slice = IoSlice::new(piece);
                 count += 1;
             }
-            let taken = match io.poll_write(cx, slices.get(..count).unwrap_or_default()) {
-                Poll::Ready(Ok(0)) => {
-                    failed = Some(ErrorKind::WriteZero);
-                    0
+            let mut rest = slices.get_mut(..count).unwrap_or_default();
+            let mut taken = 0;
+            while !rest.is_empty() {
+                match io.poll_write(cx, rest) {
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        taken += count;
+                        IoSlice::advance_slices(&mut rest, count);
+                    }
+                    Poll::Ready(result) => {
+                        // To write nothing and to try again would spin.
+                        let error = result.err();
+                        failed = Some(error.map_or(ErrorKind::WriteZero, |error| error.kind()));
+                        break;
+                    }
+                    Poll::Pending => break,
                 }
-                Poll::Ready(Ok(taken)) => taken,
-                Poll::Ready(Err(error)) => {
-                    failed = Some(error.kind());
-                    0
-                }
-                Poll::Pending => 0,
-            };
+            }
             written += taken;
             taken
         })?;
         if written > 0 {
-            let flushed = matches!(io.poll_flush(cx), Poll::Ready(Ok(())));
-            sender.set_unflushed(!flushed);
+            sender.set_unflushed(true);
+        }
+        if failed.is_none() && written > 0 && sender.queued() == 0 {
+            match io.poll_flush(cx) {
+                Poll::Ready(Ok(())) => sender.set_unflushed(false),
+                Poll::Ready(Err(error)) => failed = Some(error.kind()),
+                Poll::Pending => {}
+            }
         }
         if let Some(error) = failed {
             self.break_off(error);

@@ -3,11 +3,11 @@
 //! Masking and unmasking are the same operation. It hides nothing; it keeps a hostile script from
 //! choosing the bytes that a browser puts on the wire.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", any(feature = "std", target_feature = "avx2")))]
 mod wide;
 
 /// Elsewhere there is one width.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", any(feature = "std", target_feature = "avx2"))))]
 mod wide {
     pub(super) use super::{apply_blocks as apply, copy_blocks as copy};
 }

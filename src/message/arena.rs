@@ -7,12 +7,12 @@ use bytes::BytesMut;
 
 /// Larger payloads get an allocation of their own, whose cost is little beside their copy.
 #[cfg(feature = "std")]
-const MAX_LEN: usize = 1024;
+const MAX_LEN: usize = 512;
 
 /// What a copy that is kept may keep with it. Blocks are used again as soon as nothing in them is
 /// kept any more, so larger ones would save little.
 #[cfg(feature = "std")]
-const BLOCK: usize = 8 * 1024;
+const BLOCK: usize = 4 * 1024;
 
 #[cfg(feature = "std")]
 std::thread_local! {
@@ -67,12 +67,12 @@ mod tests {
 
     #[test]
     fn copies_share_a_block_and_nothing_else() {
-        let mut copies: Vec<_> = (0..100_u8).map(|byte| copy(&[byte; 100])).collect();
+        let mut copies: Vec<_> = (0..100_u8).map(|byte| copy(&[byte; 30])).collect();
         for copy in &mut copies {
             copy[0] = 200;
         }
         for (byte, copy) in (0_u8..).zip(&copies) {
-            assert_eq!((copy[0], &copy[1..]), (200, &[byte; 99][..]));
+            assert_eq!((copy[0], &copy[1..]), (200, &[byte; 29][..]));
         }
         let next_to = |pair: &[BytesMut]| pair[0].as_ptr_range().end == pair[1].as_ptr();
         assert!(copies.windows(2).filter(|pair| next_to(pair)).count() > 90);
@@ -80,11 +80,11 @@ mod tests {
 
     #[test]
     fn a_block_is_used_again_when_nothing_in_it_is_kept() {
-        let first = copy(&[1; 1000]);
+        let first = copy(&[1; 500]);
         let block = first.as_ptr() as usize;
         drop(first);
         for _ in 0..1000 {
-            let again = copy(&[2; 1000]).as_ptr() as usize;
+            let again = copy(&[2; 500]).as_ptr() as usize;
             assert!((block..block + BLOCK).contains(&again));
         }
     }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Growth};
 use super::text::TextBuffer;
 use super::{Kind, Message, Payload};
 use crate::mask::Mask;
@@ -17,13 +17,10 @@ pub(crate) enum Assembler {
 }
 
 impl Assembler {
-    /// Nothing yet, with memory that was used before if there is some of no more than
-    /// `max_capacity`.
-    pub(crate) fn new(kind: Kind, max_capacity: usize) -> Self {
-        let buffer = Buffer::take(max_capacity);
+    pub(crate) fn new(kind: Kind) -> Self {
         match kind {
-            Kind::Text => Self::Text(buffer.into()),
-            Kind::Binary => Self::Binary(buffer),
+            Kind::Text => Self::Text(TextBuffer::default()),
+            Kind::Binary => Self::Binary(Buffer::default()),
         }
     }
 
@@ -44,27 +41,35 @@ impl Assembler {
     }
 
     /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
-    /// declared length, and to no more than `limit`, which the caller has seen that they keep to.
+    /// declared length, and to no more than its limit, which the caller has seen that they keep to.
     pub(crate) fn push(
         &mut self,
         piece: &[u8],
         mask: Option<Mask>,
-        limit: u64,
+        growth: Growth,
     ) -> Result<(), InvalidUtf8> {
         match self {
-            Self::Text(text) => text.push(piece, mask, limit),
+            Self::Text(text) => text.push(piece, mask, growth),
             Self::Binary(bytes) => {
-                bytes.append(piece, mask, limit);
+                bytes.append(piece, mask, growth);
                 Ok(())
             }
         }
     }
 
     /// Room for up to `max` more bytes, to be read into; see [`Buffer::room_mut`].
-    pub(crate) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
+    pub(crate) fn room_mut(&mut self, max: usize, growth: Growth) -> &mut [u8] {
         match self {
-            Self::Text(text) => text.room_mut(max, limit),
-            Self::Binary(bytes) => bytes.room_mut(max, limit),
+            Self::Text(text) => text.room_mut(max, growth),
+            Self::Binary(bytes) => bytes.room_mut(max, growth),
+        }
+    }
+
+    /// How many bytes of that are initialized.
+    pub(crate) fn at_hand(&self) -> usize {
+        match self {
+            Self::Text(text) => text.at_hand(),
+            Self::Binary(bytes) => bytes.at_hand(),
         }
     }
 

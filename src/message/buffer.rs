@@ -16,28 +16,29 @@ pub(crate) struct Buffer {
     filled: usize,
 }
 
-/// The least room that is made for a read: what a transport mostly has at once.
-const MIN_ROOM: usize = 16 * 1024;
+/// How a buffer may grow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    /// In bytes.
+    pub(crate) limit: u64,
+    /// Into memory of the thread's that was used before, which may be more than is needed.
+    pub(crate) reuses: bool,
+}
+
+/// Memory that was used before may be so many times what came of a message: a peer that stops in the
+/// middle of it is not to keep much more than it sent.
+const MAX_SPARE: usize = 8;
 
 impl Buffer {
-    /// An empty buffer, with memory that was used before if there is some of no more than
-    /// `max_capacity`.
-    pub(crate) fn take(max_capacity: usize) -> Self {
-        Self {
-            memory: spare::take(max_capacity),
-            filled: 0,
-        }
-    }
-
     /// Bytes that the buffer has memory for.
     pub(crate) fn capacity(&self) -> usize {
         self.memory.capacity()
     }
 
     /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
-    /// declared length, and to no more than `limit`, which the caller has seen that they keep to.
-    pub(crate) fn append(&mut self, piece: &[u8], mask: Option<Mask>, limit: u64) {
-        self.reserve(piece.len(), limit);
+    /// declared length, and to no more than its limit, which the caller has seen that they keep to.
+    pub(crate) fn append(&mut self, piece: &[u8], mask: Option<Mask>, growth: Growth) {
+        self.reserve(piece.len(), growth);
         let Some(mut mask) = mask else {
             return self.extend(piece);
         };
@@ -48,12 +49,12 @@ impl Buffer {
         }
     }
 
-    /// Room for up to `max` more bytes, to be read into; never none. Where there is no memory yet, it
-    /// is no more than what has come, or what a read mostly has, because more may never come.
-    pub(crate) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
-        let at_hand = self.memory.len() - self.filled;
-        let more = max.min(self.filled.max(MIN_ROOM).max(at_hand));
-        self.reserve(more, limit);
+    /// Room for up to `max` more bytes, to be read into. Where there is no memory yet, it is no more
+    /// than what has come, because more may never come.
+    pub(crate) fn room_mut(&mut self, max: usize, growth: Growth) -> &mut [u8] {
+        self.reserve(max.min(self.filled), growth);
+        // INVARIANT: of `max` bytes, so many are at hand from here on.
+        let more = max.min(self.filled.max(self.at_hand()));
         let end = self.filled + more;
         if self.memory.len() < end {
             self.memory.resize(end, 0);
@@ -61,7 +62,12 @@ impl Buffer {
         self.memory.get_mut(self.filled..end).unwrap_or_default()
     }
 
-    /// Notes that `count` bytes were read into the room. Returns them.
+    /// How much of the room is there, in memory that is initialized.
+    pub(crate) fn at_hand(&self) -> usize {
+        self.memory.len() - self.filled
+    }
+
+    /// Notes that `count` bytes were read into the room, which has so many. Returns them.
     pub(crate) fn fill(&mut self, count: usize) -> &mut [u8] {
         let start = self.filled;
         self.filled = (start + count).min(self.memory.len());
@@ -88,17 +94,31 @@ impl Buffer {
         memory
     }
 
-    /// Makes memory for so many more bytes, as they come.
-    pub(super) fn reserve(&mut self, more: usize, limit: u64) {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    /// Makes memory for so many more bytes, as they come: of the thread's, or twice as much as there
+    /// was.
+    pub(super) fn reserve(&mut self, more: usize, growth: Growth) {
         let needed = self.filled + more;
-        if needed > self.memory.capacity() {
-            let capacity = self.memory.capacity().saturating_mul(2).min(limit);
-            // What is initialized and not filled is not worth a copy.
-            self.memory.truncate(self.filled);
-            self.memory
-                .reserve_exact(capacity.max(needed) - self.filled);
+        if needed <= self.memory.capacity() {
+            return;
         }
+        let limit = usize::try_from(growth.limit).unwrap_or(usize::MAX);
+        let max_spare = needed.saturating_mul(MAX_SPARE).min(limit);
+        let spare = growth.reuses.then(|| spare::take(needed, max_spare));
+        if let Some(mut spare) = spare.flatten() {
+            if let Some(start) = spare.get_mut(..self.filled) {
+                start.copy_from_slice(self);
+            } else {
+                spare.clear();
+                spare.extend_from_slice(self);
+            }
+            spare::put(mem::replace(&mut self.memory, spare));
+            return;
+        }
+        let capacity = self.memory.capacity().saturating_mul(2).min(limit);
+        // What is initialized and not filled is not worth a copy.
+        self.memory.truncate(self.filled);
+        self.memory
+            .reserve_exact(capacity.max(needed) - self.filled);
     }
 
     fn extend(&mut self, piece: &[u8]) {
@@ -157,16 +177,16 @@ mod spare {
 
     use crate::spare::Spares;
 
-    // A message of a mebibyte is received without an allocation; twice that is much to keep. Few
-    // messages are put together at the same time, or kept while the next one is.
+    // A message of a mebibyte is received without an allocation once its buffer and those that it
+    // outgrows on the way are there. At most twice that is kept, in case that few of many sizes are
+    // of use.
     std::thread_local! {
-        static SPARES: Spares = const { Spares::new(2, 1 << 20) };
+        static SPARES: Spares = const { Spares::new(4, 1 << 20) };
     }
 
-    pub(super) fn take(max_capacity: usize) -> Vec<u8> {
+    pub(super) fn take(needed: usize, max: usize) -> Option<Vec<u8>> {
         // While a thread ends there are none any more.
-        let taken = SPARES.try_with(|spares| spares.take(max_capacity));
-        taken.ok().flatten().unwrap_or_default()
+        SPARES.try_with(|spares| spares.take(needed, max)).ok()?
     }
 
     pub(super) fn put(memory: Vec<u8>) {
@@ -179,8 +199,8 @@ mod spare {
 mod spare {
     use alloc::vec::Vec;
 
-    pub(super) fn take(_max_capacity: usize) -> Vec<u8> {
-        Vec::new()
+    pub(super) fn take(_needed: usize, _max: usize) -> Option<Vec<u8>> {
+        None
     }
 
     pub(super) fn put(memory: Vec<u8>) {
@@ -197,15 +217,19 @@ mod tests {
     use super::*;
 
     const KEY: [u8; 4] = [1, 2, 3, 4];
+    const ANY: Growth = Growth {
+        limit: u64::MAX,
+        reuses: true,
+    };
 
     proptest! {
         /// Whether bytes are copied or read into place, and whatever was in the memory before.
         #[test]
         fn holds_what_was_put_in(pieces: Vec<(bool, bool, Vec<u8>)>, before in 0..100_usize) {
             let mut buffer = Buffer::default();
-            buffer.append(&vec![7; before], None, u64::MAX);
+            buffer.append(&vec![7; before], None, ANY);
             drop(buffer);
-            let mut buffer = Buffer::take(usize::MAX);
+            let mut buffer = Buffer::default();
             let mut expected = Vec::new();
             for (direct, masked, piece) in pieces {
                 let mask = masked.then_some(Mask::new(KEY));
@@ -214,13 +238,13 @@ mod tests {
                     mask.apply(&mut clear);
                 }
                 expected.extend_from_slice(&clear);
-                if direct && !piece.is_empty() {
-                    let room = buffer.room_mut(piece.len(), u64::MAX);
+                if direct && buffer.len() >= piece.len() {
+                    let room = buffer.room_mut(piece.len(), ANY);
                     prop_assert_eq!(room.len(), piece.len());
                     room.copy_from_slice(&clear);
                     prop_assert_eq!(buffer.fill(piece.len()), &clear[..]);
                 } else {
-                    buffer.append(&piece, mask, u64::MAX);
+                    buffer.append(&piece, mask, ANY);
                 }
                 prop_assert_eq!(&*buffer, &expected[..]);
             }
@@ -231,22 +255,35 @@ mod tests {
     #[test]
     fn grows_with_what_came_and_to_the_limit() {
         let mut buffer = Buffer::default();
-        buffer.append(&[0; 100], None, 150);
-        buffer.append(&[0; 10], None, 150);
+        buffer.append(
+            &[0; 100],
+            None,
+            Growth {
+                limit: 150,
+                reuses: false,
+            },
+        );
+        buffer.append(
+            &[0; 10],
+            None,
+            Growth {
+                limit: 150,
+                reuses: false,
+            },
+        );
         assert_eq!(buffer.capacity(), 150);
         let mut buffer = Buffer::default();
-        assert_eq!(buffer.room_mut(1 << 30, u64::MAX).len(), MIN_ROOM);
-        buffer.fill(MIN_ROOM);
-        buffer.room_mut(1 << 30, u64::MAX);
-        buffer.fill(MIN_ROOM);
-        assert_eq!(buffer.room_mut(1 << 30, u64::MAX).len(), 2 * MIN_ROOM);
+        assert_eq!(buffer.room_mut(1 << 30, ANY).len(), 0, "nothing came");
+        buffer.append(&[0; 100], None, ANY);
+        let room = buffer.room_mut(1 << 30, ANY).len();
+        assert!(room < MAX_SPARE * 100, "{room}");
     }
 
     #[test]
     fn what_is_kept_does_not_keep_much_more() {
         for len in [0, 1, 100, 499, 501, 1000] {
             let mut buffer = Buffer::default();
-            buffer.append(&vec![7; 1000], None, u64::MAX);
+            buffer.append(&vec![7; 1000], None, ANY);
             buffer.filled = len;
             let kept = buffer.into_tight();
             assert_eq!(kept, vec![7; len]);
@@ -262,11 +299,15 @@ mod tests {
     #[test]
     fn memory_is_used_again() {
         let mut first = Buffer::default();
-        first.append(&[1; 1000], None, u64::MAX);
+        first.append(&[1; 1000], None, ANY);
         let address = first.as_ptr();
         drop(first);
-        let mut second = Buffer::take(1000);
-        second.append(&[2; 10], None, u64::MAX);
-        assert_eq!((&*second, second.as_ptr()), (&[2; 10][..], address));
+        let mut second = Buffer::default();
+        second.append(&[2; 200], None, ANY);
+        assert_eq!((&*second, second.as_ptr()), (&[2; 200][..], address));
+        let mut third = Buffer::default();
+        drop(second);
+        third.append(&[3; 100], None, ANY);
+        assert_eq!(third.capacity(), 100, "ten times what came is too much");
     }
 }

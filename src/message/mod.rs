@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 
 use crate::error::SendError;
 pub(crate) use assembler::{Assembler, append_masked};
+pub(crate) use buffer::Growth;
 pub use payload::Payload;
 pub(crate) use payload::{Block, Pieces};
 pub use text::Text;

@@ -60,8 +60,8 @@ impl<'a> Payload<'a> {
 
     /// The bytes as `Bytes`: free unless they are borrowed, then one copy.
     ///
-    /// Copies of up to 1 KiB share blocks of 8 KiB of the thread's, which saves most allocations. Each
-    /// keeps its block, so copy it once more ([`Bytes::copy_from_slice`]) to keep it for very long.
+    /// Copies of up to 512 bytes share blocks of 4 KiB of the thread's, which saves most allocations.
+    /// Each keeps its block, so copy it once more ([`Bytes::copy_from_slice`]) to keep it for long.
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Repr::Borrowed(bytes) => arena::copy(bytes).freeze(),
@@ -78,7 +78,14 @@ impl<'a> Payload<'a> {
             Repr::Borrowed(bytes) => bytes.to_vec(),
             Repr::Lent(bytes) => bytes.to_vec(),
             Repr::Shared(bytes) => bytes.into(),
-            Repr::Unique(bytes) => bytes.into(),
+            Repr::Unique(bytes) => {
+                let mut bytes = Vec::from(bytes);
+                // It may be all of a block that others are no longer in.
+                if bytes.capacity() / 2 > bytes.len() {
+                    bytes.shrink_to_fit();
+                }
+                bytes
+            }
             Repr::Buffer(bytes) => bytes.into_tight(),
         }
     }
@@ -102,7 +109,8 @@ impl<'a> Payload<'a> {
     pub(crate) fn into_pieces(self, keeps_shared: bool) -> Pieces<'a> {
         Pieces(match self.0 {
             // Its memory goes back when the last piece is dropped.
-            Repr::Buffer(bytes) => Repr::Shared(Bytes::from_owner(bytes)),
+            Repr::Buffer(bytes) if bytes.is_tight() => Repr::Shared(Bytes::from_owner(bytes)),
+            Repr::Buffer(bytes) => Repr::Shared(bytes.into_tight().into()),
             Repr::Shared(bytes) if !keeps_shared => {
                 let bytes = bytes.try_into_mut();
                 bytes.map_or_else(Repr::Shared, Repr::Unique)
@@ -116,7 +124,9 @@ impl<'a> Payload<'a> {
         match self.0 {
             Repr::Unique(bytes) => Ok(Block::Unique(bytes)),
             Repr::Shared(bytes) => Ok(Block::Bytes(bytes)),
-            Repr::Buffer(bytes) => Ok(Block::Buffer(bytes)),
+            // What waits is counted by its bytes, so it must not have much more memory.
+            Repr::Buffer(bytes) if bytes.is_tight() => Ok(Block::Buffer(bytes)),
+            Repr::Buffer(bytes) => Ok(Block::Vec(bytes.into_tight())),
             repr @ (Repr::Borrowed(_) | Repr::Lent(_)) => Err(Self(repr)),
         }
     }

@@ -8,7 +8,7 @@ use alloc::string::String;
 use bytes::Bytes;
 
 use super::assembler::STEP;
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Growth};
 use super::payload::Payload;
 use crate::mask::Mask;
 use crate::utf8::{InvalidUtf8, Validator};
@@ -161,16 +161,6 @@ pub(crate) struct TextBuffer {
     validator: Validator,
 }
 
-impl From<Buffer> for TextBuffer {
-    fn from(bytes: Buffer) -> Self {
-        debug_assert!(bytes.is_empty(), "nothing in it was validated");
-        Self {
-            bytes,
-            validator: Validator::new(),
-        }
-    }
-}
-
 impl TextBuffer {
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
@@ -185,12 +175,12 @@ impl TextBuffer {
         &mut self,
         piece: &[u8],
         mut mask: Option<Mask>,
-        limit: u64,
+        growth: Growth,
     ) -> Result<(), InvalidUtf8> {
-        self.bytes.reserve(piece.len(), limit);
+        self.bytes.reserve(piece.len(), growth);
         let result = piece
             .chunks(STEP)
-            .try_for_each(|step| self.push_step(step, mask.as_mut(), limit));
+            .try_for_each(|step| self.push_step(step, mask.as_mut(), growth));
         if result.is_err() {
             *self = Self::default();
         }
@@ -201,9 +191,9 @@ impl TextBuffer {
         &mut self,
         step: &[u8],
         mask: Option<&mut Mask>,
-        limit: u64,
+        growth: Growth,
     ) -> Result<(), InvalidUtf8> {
-        self.bytes.append(step, None, limit);
+        self.bytes.append(step, None, growth);
         let start = self.bytes.len() - step.len();
         let appended = self.bytes.get_mut(start..).unwrap_or_default();
         // 6455-8.1-01, K5: the first impossible byte fails the connection, not the end of the
@@ -215,8 +205,12 @@ impl TextBuffer {
     }
 
     /// Room to be read into; see [`Buffer::room_mut`].
-    pub(super) fn room_mut(&mut self, max: usize, limit: u64) -> &mut [u8] {
-        self.bytes.room_mut(max, limit)
+    pub(super) fn room_mut(&mut self, max: usize, growth: Growth) -> &mut [u8] {
+        self.bytes.room_mut(max, growth)
+    }
+
+    pub(super) fn at_hand(&self) -> usize {
+        self.bytes.at_hand()
     }
 
     /// Takes `count` bytes that were read into the room, and unmasks them.

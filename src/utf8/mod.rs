@@ -1,7 +1,7 @@
 //! UTF-8 that arrives in pieces (RFC 6455 section 8.1, RFC 3629 section 4).
 
 mod scalar;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", any(feature = "std", target_feature = "avx2")))]
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -148,7 +148,7 @@ impl From<InvalidUtf8> for Error {
 /// The state after `bytes`.
 #[inline]
 fn after(state: u8, bytes: &[u8]) -> u8 {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", any(feature = "std", target_feature = "avx2")))]
     if let Some(vectors) = simd::Avx2::for_len(bytes.len()) {
         let (front, rest) = bytes.split_at(scalar::missing(state));
         let state = scalar::run(state, front);
@@ -163,7 +163,7 @@ fn after(state: u8, bytes: &[u8]) -> u8 {
 /// Unmasks `bytes`, and returns the state after them.
 #[inline]
 fn unmask(state: u8, bytes: &mut [u8], mask: &mut Mask) -> u8 {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", any(feature = "std", target_feature = "avx2")))]
     if let Some(vectors) = simd::Avx2::for_len(bytes.len()) {
         let (front, rest) = bytes.split_at_mut(scalar::missing(state));
         mask.apply(front);
@@ -188,7 +188,7 @@ fn unmask_in_steps(mut state: u8, bytes: &mut [u8], mask: &mut Mask) -> u8 {
 }
 
 /// The state after a text of which no byte is wrong but for what may be open at its end.
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", any(feature = "std", target_feature = "avx2")))]
 #[inline(always)]
 fn after_end(is_possible: bool, text: &[u8]) -> u8 {
     match *text {

@@ -127,6 +127,7 @@ const fn next_within(byte: usize, first: usize, last: usize, next: u8) -> u8 {
 }
 
 /// How many bytes end the code point that is open.
+#[cfg(all(target_arch = "x86_64", any(feature = "std", target_feature = "avx2")))]
 #[inline]
 pub(super) const fn missing(state: u8) -> usize {
     match state {

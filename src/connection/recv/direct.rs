@@ -5,6 +5,11 @@ use super::message::Parts;
 use super::{End, Frame, Receiver};
 use crate::connection::event::Event;
 use crate::error::Error;
+use crate::message::Growth;
+
+/// So much of the message has to be there before: room is no more than what came, and is to be worth
+/// a read.
+const MIN_BEFORE: usize = 1024;
 
 /// For less it is not worth a read of its own: with what comes behind it, it is copied in no time.
 const MIN_DIRECT: u64 = 4096;
@@ -26,13 +31,18 @@ impl Receiver {
         let Parts::Assembled(assembler) = &mut message.parts else {
             return None;
         };
+        if assembler.len() < MIN_BEFORE {
+            return None;
+        }
         let max = usize::try_from(remaining).unwrap_or(usize::MAX);
         // Of the last frame it is known how much memory will do.
         let limit = match self.frame {
             Frame::Data { fin: true } => message.size,
             Frame::Data { fin: false } | Frame::None | Frame::Control(_) => self.max_message_size,
         };
-        Some(assembler.room_mut(max, limit))
+        let reuses = true;
+        message.room_lent = true;
+        Some(assembler.room_mut(max, Growth { limit, reuses }))
     }
 
     /// Takes what was read there; see [`Connection::filled`](crate::Connection::filled).
@@ -45,10 +55,10 @@ impl Receiver {
     ///
     /// As [`Connection::filled`](crate::Connection::filled).
     pub fn filled(&mut self, count: usize) -> Result<Option<Event<'static>>, Error> {
-        assert!(
-            count as u64 <= self.decoder.remaining(),
-            "more than there was room for"
-        );
+        assert!(count <= self.lent(), "more than there was room for");
+        if let Some(message) = &mut self.message {
+            message.room_lent = false;
+        }
         if let Some(End::Failed(error)) = self.end {
             return Err(error);
         }
@@ -58,7 +68,18 @@ impl Receiver {
             self.finish(End::Failed(*error));
         }
         self.note_plain();
-        result
+        // It may be kept: it does not borrow anything.
+        Ok(result?.map(Event::into_owned))
+    }
+
+    /// How many bytes of room were lent last, if nothing was received since.
+    fn lent(&self) -> usize {
+        let message = self.message.as_ref().filter(|message| message.room_lent);
+        let Some(Parts::Assembled(assembler)) = message.map(|message| &message.parts) else {
+            return 0;
+        };
+        let remaining = usize::try_from(self.decoder.remaining()).unwrap_or(usize::MAX);
+        assembler.at_hand().min(remaining)
     }
 
     fn fill(&mut self, count: usize) -> Result<Option<Event<'static>>, Error> {

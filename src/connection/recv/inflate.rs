@@ -181,7 +181,8 @@ impl Receiver {
         fin: bool,
         input: &mut Input<'_>,
     ) -> Result<Option<Event<'b>>, Error> {
-        let (room, max_spare) = (self.room(true), self.max_spare());
+        let room = self.room(true);
+        let growth = self.growth(self.max_message_size.min(room as u64));
         let (Some(message), Some(inflation)) = (&mut self.message, &mut self.inflation) else {
             return Ok(None);
         };
@@ -192,7 +193,7 @@ impl Receiver {
         };
         let active = inflation.activate();
         if matches!(message.parts, Parts::None) {
-            message.parts = Parts::Assembled(Assembler::new(message.kind, max_spare));
+            message.parts = Parts::Assembled(Assembler::new(message.kind));
         }
         let Parts::Assembled(assembler) = &mut message.parts else {
             return Ok(None);
@@ -209,7 +210,7 @@ impl Receiver {
                 self.received.inflated += plaintext.len() as u64;
                 // 7692-6.1-05: UTF-8 is asked of what was inflated.
                 assembler
-                    .push(plaintext, None, bounds.size.min(room as u64))
+                    .push(plaintext, None, growth)
                     .map_err(|_| Error::InvalidUtf8)?;
                 result?;
                 if !active.more {

@@ -2,6 +2,7 @@
 
 use super::Receiver;
 use super::message::Parts;
+use crate::message::Growth;
 
 impl Receiver {
     /// Bytes that are held: the buffer of a message that is not complete, and what is kept or in use
@@ -42,13 +43,11 @@ impl Receiver {
         (left as usize).saturating_sub(besides)
     }
 
-    /// How much memory a new message may begin with. Where what is held is limited, it has what it
-    /// needs and no more: the rest is the other half's.
-    pub(super) fn max_spare(&self) -> usize {
-        match self.has_max_memory() {
-            true => 0,
-            false => usize::try_from(self.max_message_size).unwrap_or(usize::MAX),
-        }
+    /// How a message may grow to `limit` bytes. Where what is held is limited, it has what it needs
+    /// and no more: the rest is the other half's.
+    pub(super) fn growth(&self, limit: u64) -> Growth {
+        let reuses = !self.has_max_memory();
+        Growth { limit, reuses }
     }
 
     #[cfg(not(feature = "deflate"))]

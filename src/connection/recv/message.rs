@@ -22,6 +22,8 @@ pub(super) struct Incoming {
     /// Its payload goes through the inflater (RFC 7692 section 6).
     #[cfg(feature = "deflate")]
     pub(super) compressed: bool,
+    /// Room was lent to be read into, and nothing was received since.
+    pub(super) room_lent: bool,
     pub(super) parts: Parts,
 }
 
@@ -75,6 +77,7 @@ impl Receiver {
             empty_fragments: 0,
             #[cfg(feature = "deflate")]
             compressed,
+            room_lent: false,
             parts: Parts::None,
         });
         message.size = size;
@@ -117,12 +120,13 @@ impl Receiver {
         fin: bool,
         input: &mut Input<'_>,
     ) -> Result<Option<Event<'b>>, Error> {
-        let (room, max_spare) = (self.room(false), self.max_spare());
+        let room = self.room(false);
+        let growth = self.growth(self.max_message_size.min(room as u64));
         let Some(message) = &mut self.message else {
             return Ok(None);
         };
         if !matches!(message.parts, Parts::Assembled(_)) {
-            message.parts = Parts::Assembled(Assembler::new(message.kind, max_spare));
+            message.parts = Parts::Assembled(Assembler::new(message.kind));
         }
         let Parts::Assembled(assembler) = &mut message.parts else {
             return Ok(None);
@@ -133,7 +137,7 @@ impl Receiver {
         }
         self.received.payload += piece.len() as u64;
         assembler
-            .push(piece, mask, self.max_message_size.min(room as u64))
+            .push(piece, mask, growth)
             .map_err(|_| Error::InvalidUtf8)?;
         if self.decoder.remaining() > 0 {
             return Ok(None);

@@ -211,6 +211,9 @@ impl Receiver {
                 return Err(error);
             }
         }
+        if let Some(message) = &mut self.message {
+            message.room_lent = false;
+        }
         let before = input.consumed();
         let result = self.step(now, input);
         let taken = input.consumed() - before;

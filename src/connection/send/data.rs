@@ -237,7 +237,8 @@ impl Sender {
             self.push_large(outline.place(), header, key, payload);
         } else {
             let append = |buffer: &mut Vec<u8>| append(buffer, &header, key, &payload);
-            self.queue.push_frame(outline.place(), append);
+            let max = header.len() + payload.len();
+            self.queue.push_frame(outline.place(), max, append);
         }
     }
 
@@ -254,9 +255,11 @@ impl Sender {
             Ok(payload) => self
                 .queue
                 .push_chained(place, header, payload, key.map(Mask::new)),
-            Err(payload) => self
-                .queue
-                .push_frame(place, |buffer| append(buffer, &header, key, &payload)),
+            Err(payload) => {
+                let max = header.len() + payload.len();
+                let append = |buffer: &mut Vec<u8>| append(buffer, &header, key, &payload);
+                self.queue.push_frame(place, max, append);
+            }
         }
     }
 

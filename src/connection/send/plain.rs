@@ -26,8 +26,9 @@ impl Sender {
         let key = key.map(|keys| u32::from_le_bytes(keys.next_key()));
         let is_text = message.kind() == Kind::Text;
         let (header, header_len) = short_header(is_text, len, key);
-        self.queue.push_whole(|buffer| {
-            buffer.reserve(header.len() + payload.len());
+        let max = header.len() + payload.len();
+        self.queue.push_whole(max, |buffer| {
+            buffer.reserve(max);
             let start = buffer.len() + header_len;
             // Eight bytes at once cost less than a few.
             buffer.extend_from_slice(&header);

@@ -9,7 +9,7 @@ use crate::frame::{OpCode, short_header};
 use crate::mask::Mask;
 use crate::message::{Kind, Message, Payload};
 
-/// Up to so many bytes are masked on the stack: more than most messages have, and little to clear.
+/// Up to so many bytes go over the stack: more than most messages have, and little to clear.
 const MAX_TINY: usize = 248;
 
 impl Sender {
@@ -35,44 +35,49 @@ impl Sender {
             return self.send(message);
         }
         self.note_plain(len);
+        let is_one = len <= self.max_fragment as usize;
         match (u16::try_from(len), &mut self.keys) {
-            (Ok(short), None) if len <= self.max_fragment as usize => {
+            (Ok(short), keys) if is_one && len <= MAX_TINY => {
+                let key = keys.as_mut().map(|keys| keys.next_key());
+                self.write_tiny(&message, short, key, write);
+            }
+            (Ok(short), None) if is_one => {
                 let (written, is_all) = self.write_short(&message, short, write);
                 if !is_all {
                     let outline = Outline::message(message.kind(), Priority::Normal);
                     self.queue_rest(&outline, message.into_payload(), written);
                 }
             }
-            (Ok(short), Some(keys)) if len <= MAX_TINY.min(self.max_fragment as usize) => {
-                let key = keys.next_key();
-                self.write_tiny(&message, short, key, write);
-            }
             _ => self.write_pieces(message, &mut write),
         }
         Ok(())
     }
 
-    /// A message that is masked on the stack.
+    /// A message that is put together on the stack: to mask it, and because not every transport
+    /// writes two pieces at once.
     #[inline]
     fn write_tiny(
         &mut self,
         message: &Message<'_>,
         len: u16,
-        key: [u8; 4],
+        key: Option<[u8; 4]>,
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) {
         let payload = message.as_bytes();
         let (header, header_len) = short_header(
             message.kind() == Kind::Text,
             len,
-            Some(u32::from_le_bytes(key)),
+            key.map(u32::from_le_bytes),
         );
         let mut frame = [0; MAX_TINY + 8];
         let (start, _) = frame.split_at_mut(header.len());
         start.copy_from_slice(&header);
         let end = header_len + payload.len();
         if let Some(place) = frame.get_mut(header_len..end) {
-            Mask::new(key).copy(payload, place);
+            match key {
+                Some(key) => Mask::new(key).copy(payload, place),
+                None => place.copy_from_slice(payload),
+            }
         }
         let frame = frame.get(..end).unwrap_or_default();
         let written = write(&[frame, &[]]);
@@ -80,7 +85,7 @@ impl Sender {
             self.queue.note_written(written, true);
         } else {
             self.queue
-                .push_whole(|buffer| buffer.extend_from_slice(frame));
+                .push_whole(frame.len(), |buffer| buffer.extend_from_slice(frame));
             self.queue.advance(written);
             self.note_room();
         }

@@ -76,18 +76,27 @@ impl Lane {
         }
     }
 
-    /// Queues a frame in one piece: `write` appends it to the buffer that it is given.
+    /// Queues a frame of up to `max` bytes in one piece: `write` appends it to the buffer that it is
+    /// given.
     #[inline]
-    pub(super) fn push_frame(&mut self, ends: Ends, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn push_frame(&mut self, ends: Ends, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.tail.len();
-        if self.tail.capacity() == 0 {
-            self.tail = spare::take_buffer();
+        if max > self.tail.capacity() - before {
+            self.grow_tail(before + max);
         }
         write(&mut self.tail);
         self.len += self.tail.len() - before;
         if self.tail.len() >= SEGMENT_SIZE {
             self.close_tail(ends);
         }
+    }
+
+    /// Makes room in a larger buffer of the thread's.
+    #[cold]
+    fn grow_tail(&mut self, needed: usize) {
+        let mut larger = spare::take_buffer(needed);
+        larger.extend_from_slice(&self.tail);
+        spare::put_buffer(mem::replace(&mut self.tail, larger));
     }
 
     /// Queues a frame whose payload stays where it is; `last` is what the frame before it ends.

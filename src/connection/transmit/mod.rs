@@ -132,8 +132,8 @@ impl Queue {
 
     /// Queues a message in one frame, if there are no other classes and none is open.
     #[inline]
-    pub(super) fn push_whole(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.normal.push_frame(Ends::Message, write);
+    pub(super) fn push_whole(&mut self, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.normal.push_frame(Ends::Message, max, write);
     }
 
     /// Notes a data frame that was written without being queued, while nothing was.
@@ -157,9 +157,14 @@ impl Queue {
 
     /// Queues a data frame in one piece: `write` appends it to the buffer that it is given.
     #[inline]
-    pub(super) fn push_frame(&mut self, place: Place, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn push_frame(
+        &mut self,
+        place: Place,
+        max: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.push(place, |lane| {
-            lane.push_frame(Ends::message_if(place.fin), write);
+            lane.push_frame(Ends::message_if(place.fin), max, write);
         });
     }
 
@@ -559,7 +564,9 @@ mod tests {
 
     fn push(queue: &mut Queue, payload: &[u8]) {
         let frame = frame(0x82, payload);
-        queue.push_frame(PLACE, |buffer| buffer.extend_from_slice(&frame));
+        queue.push_frame(PLACE, frame.len(), |buffer| {
+            buffer.extend_from_slice(&frame)
+        });
     }
 
     fn push_chained(queue: &mut Queue, payload: &'static [u8]) {

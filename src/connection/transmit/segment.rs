@@ -63,7 +63,7 @@ impl Segment {
         if let Some(bytes) = self.bytes.as_mut() {
             return mask.apply(bytes);
         }
-        let mut masked = spare::take_buffer();
+        let mut masked = spare::take_buffer(self.bytes.len());
         append_masked(&mut masked, &self.bytes, Some(mask));
         self.bytes = Block::Vec(masked);
     }

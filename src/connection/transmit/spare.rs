@@ -15,6 +15,16 @@ mod thread {
     /// A queue that had more segments at once is not kept.
     const MAX_SEGMENTS: usize = 64;
 
+    /// A buffer may be so many times what is put in it: one that waits long is not to keep much
+    /// more than it holds.
+    const MAX_SPARE: usize = 4;
+
+    /// But a buffer of this size is nothing to fear.
+    const ALWAYS: usize = 4096;
+
+    /// A new buffer has as much, for more small frames than the first.
+    const LEAST: usize = 1024;
+
     std::thread_local! {
         // A connection mostly sends all that it has before the next one has its turn: one buffer for
         // small frames, one for what is masked, some for those that wait. Each has room for an
@@ -25,10 +35,14 @@ mod thread {
 
     // While a thread ends there is nothing kept any more.
 
+    /// An empty buffer for at least `needed` bytes, which is not much larger.
     #[inline]
-    pub(in super::super) fn take_buffer() -> Vec<u8> {
-        let taken = BUFFERS.try_with(|spares| spares.take(usize::MAX));
-        taken.ok().flatten().unwrap_or_default()
+    pub(in super::super) fn take_buffer(needed: usize) -> Vec<u8> {
+        let max = needed.saturating_mul(MAX_SPARE).max(ALWAYS);
+        let taken = BUFFERS.try_with(|spares| spares.take(needed, max));
+        // Few sizes, so that they fit the next one, too.
+        let new = || Vec::with_capacity(needed.next_power_of_two().max(LEAST));
+        taken.ok().flatten().unwrap_or_else(new)
     }
 
     #[inline]
@@ -57,8 +71,8 @@ mod thread {
 
     use super::super::segment::Segment;
 
-    pub(in super::super) fn take_buffer() -> Vec<u8> {
-        Vec::new()
+    pub(in super::super) fn take_buffer(needed: usize) -> Vec<u8> {
+        Vec::with_capacity(needed)
     }
 
     pub(in super::super) fn put_buffer(_buffer: Vec<u8>) {}
