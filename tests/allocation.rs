@@ -774,3 +774,56 @@ fn serving_costs_no_allocation() {
     serve(100, true);
     assert_eq!(serve(100, true), NOTHING);
 }
+
+/// Lets another connection of the thread receive a message of a mebibyte, whose memory stays.
+fn receive_a_mebibyte() {
+    let mut conn = server(&Config::new());
+    receive(&mut conn, &mut frame(0x02, 1 << 20, true)).unwrap();
+    receive(&mut conn, &mut frame(0x80, 0, true)).unwrap();
+}
+
+/// A message began with whatever memory the thread had, so eight bytes could keep a mebibyte.
+#[test]
+fn regression_a_header_kept_memory_of_the_thread() {
+    let conns: Vec<_> = (0..20)
+        .map(|_| {
+            receive_a_mebibyte();
+            let mut conn = server(&Config::new());
+            receive(&mut conn, &mut header(0x02, 5000, true)).unwrap();
+            assert!(conn.payload_mut().is_none(), "nothing came");
+            receive(&mut conn, &mut [7; 100]).unwrap();
+            conn
+        })
+        .collect();
+    let held: usize = conns.iter().map(Connection::held).sum();
+    assert!(held <= 20 * 800, "{held}");
+}
+
+/// An echo of a message in much more memory than it needs was queued with all of it.
+#[test]
+fn regression_a_queued_message_kept_more_than_was_counted() {
+    let config = Config::new().with_limits(Limits::new().with_max_queued(LIMIT));
+    let mut conn = server(&config);
+    let ((), used) = measure(|| {
+        loop {
+            receive_a_mebibyte();
+            let mut frame = frame(0x82, 4096, true);
+            let (front, back) = frame.split_at_mut(1000);
+            assert!(conn.receive(NOW, &mut Input::new(front)).unwrap().is_none());
+            let mut input = Input::new(back);
+            let event = conn.receive(NOW, &mut input).unwrap().unwrap();
+            if conn.send(event.into_message().unwrap()).is_err() {
+                break;
+            }
+        }
+    });
+    assert!(used.left <= 3 << 20, "{used:?}");
+}
+
+/// One byte that was kept kept a block with it, also as a `String` of its own.
+#[test]
+fn regression_a_string_was_a_whole_block() {
+    let text = sockeye::Text::from("a").into_owned();
+    let string = text.into_string();
+    assert!(string.capacity() < 100, "{}", string.capacity());
+}

@@ -276,8 +276,9 @@ impl Connection {
     /// matter how much, and tell [`filled`](Self::filled). Or do not: then read anywhere, and give it
     /// to `receive`.
     ///
-    /// It is no more than the rest of the frame, and no more than what came of its message so far
-    /// or 16 KiB: memory grows with the bytes that came.
+    /// It is no more than the rest of the frame. Where the thread has no memory left of an earlier
+    /// message, it is no more than what came so far, at least 1 KiB: memory grows with the bytes that
+    /// came. There may be bytes of other connections in it; they are to be written over.
     ///
     /// ```
     /// # use sockeye::*;

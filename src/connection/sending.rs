@@ -108,8 +108,9 @@ impl Connection {
     ///
     /// It saves the copy into the queue: a server's payload is written from where it is, and a client's
     /// is masked just before. A message in several frames calls `write` for each of them, until one
-    /// was not taken whole. If something waits already, or the message is to be compressed, it is
-    /// queued behind that and `write` is not called.
+    /// was not taken whole; that one is copied. If something waits already or has to know of the
+    /// message (compression, an observer, a limit for all that is held, a queue that would be full),
+    /// it is queued and `write` is not called.
     ///
     /// So when [`queued`](Self::queued) is not 0 afterwards, go on with
     /// [`poll_transmit`](Self::poll_transmit).

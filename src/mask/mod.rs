@@ -268,7 +268,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_of_any_size(source: Vec<u8>, cuts: Vec<u8>) {
+        fn pieces_of_any_size(
+            source in prop::collection::vec(any::<u8>(), 0..3000),
+            cuts in prop::collection::vec(0..1000_u16, 0..10),
+        ) {
             let mut masked = source.clone();
             let mut mask = Mask::new(KEY);
             let mut rest = &mut masked[..];

@@ -392,3 +392,76 @@ fn a_refusal_survives_a_failed_write() {
     let error = finish(futures::client(mock, &request, &config)).err();
     assert!(matches!(error, Some(SocketError::Io(_))), "{error:?}");
 }
+
+/// A transport that takes one piece at a time, as those do that have no vectored writes, and whose
+/// first flush may fail.
+#[derive(Default)]
+struct Plain {
+    writes: Vec<usize>,
+    flushes: usize,
+    fails_to_flush: bool,
+}
+
+impl sockeye::ReadIo for Plain {
+    fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<std::io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_deadline(&mut self, _: &mut Context<'_>, _: Option<sockeye::Instant>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl sockeye::WriteIo for Plain {
+    fn poll_write(
+        &mut self,
+        _: &mut Context<'_>,
+        pieces: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        assert!(pieces.iter().all(|piece| !piece.is_empty()));
+        self.writes.push(pieces[0].len());
+        Poll::Ready(Ok(pieces[0].len()))
+    }
+
+    fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.flushes += 1;
+        match core::mem::take(&mut self.fails_to_flush) {
+            true => Poll::Ready(Err(ErrorKind::ConnectionReset.into())),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The header went alone, and was flushed alone.
+#[test]
+fn regression_a_small_message_took_two_writes() {
+    let mut ws = sockeye::WebSocket::new(Plain::default(), new_server(), &[]);
+    finish(ws.send("hello")).unwrap();
+    assert_eq!((&ws.io().writes[..], ws.io().flushes), (&[7][..], 1));
+    finish(ws.send(vec![0; 1000])).unwrap();
+    assert_eq!((&ws.io().writes[1..], ws.io().flushes), (&[4, 1000][..], 2));
+}
+
+/// A message was lost, and sending it was fine.
+#[test]
+fn regression_a_failed_flush_was_tried_again() {
+    let io = Plain {
+        fails_to_flush: true,
+        ..Plain::default()
+    };
+    let mut ws = sockeye::WebSocket::new(io, new_server(), &[]);
+    match finish(ws.send("hello")) {
+        Err(SocketError::Io(error)) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(ws.io().flushes, 1);
+}
+
+fn new_server() -> sockeye::Connection {
+    let now = sockeye::Instant::from_nanos(1);
+    sockeye::Connection::server(&Config::new(), sockeye::Negotiated::new(), now)
+}

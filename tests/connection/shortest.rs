@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sockeye::{Config, Limits, Observer, SendOptions};
+use sockeye::{Action, Config, Connection, Limits, Observer, Rate, SendOptions};
 
 use crate::wire::*;
 
@@ -180,4 +180,56 @@ proptest! {
         }
         prop_assert_eq!(short.sent(), long.sent());
     }
+}
+
+/// What is watched goes by what `receive` consumed, so nothing is read past it.
+#[test]
+fn no_room_for_who_is_watched() {
+    let rated = Limits::new().with_byte_rate(Some(Rate::new(1 << 20, Action::Pause)));
+    let bounded = Limits::new().with_max_memory(Some(1 << 20));
+    for (limits, watched, paused, has_room) in [
+        (Limits::new(), false, false, true),
+        (Limits::new(), true, false, false),
+        (Limits::new(), false, true, false),
+        (rated, false, false, false),
+        (bounded, false, false, false),
+    ] {
+        let mut conn = connection(Role::Server, &Config::new().with_limits(limits));
+        if watched {
+            conn.set_observer(Arc::new(Watch));
+        }
+        let input = to(Role::Server, &frame(0x82, vec![7; 100_000]));
+        receive(&mut conn, START, &input[..20_000], &mut Vec::new()).unwrap();
+        if paused {
+            conn.pause();
+        }
+        assert_eq!(conn.payload_mut().is_some(), has_room);
+    }
+}
+
+/// Without room, or beyond it, there is only what others left in the memory.
+#[test]
+fn no_more_than_there_was_room_for() {
+    let begun = || {
+        let mut conn = connection(Role::Server, &Config::new());
+        let input = to(Role::Server, &frame(0x82, vec![7; 100_000]));
+        receive(&mut conn, START, &input[..20_000], &mut Vec::new()).unwrap();
+        conn
+    };
+    let fills = |mut conn: Connection, count| {
+        std::panic::catch_unwind(core::panic::AssertUnwindSafe(|| {
+            conn.filled(START, count).unwrap();
+        }))
+        .is_ok()
+    };
+    assert!(!fills(begun(), 1));
+    for (more, is_fine) in [(0, true), (1, false)] {
+        let mut conn = begun();
+        let room = conn.payload_mut().unwrap().len();
+        assert_eq!(fills(conn, room + more), is_fine);
+    }
+    let mut conn = begun();
+    conn.payload_mut().unwrap();
+    receive(&mut conn, START, &[7; 10], &mut Vec::new()).unwrap();
+    assert!(!fills(conn, 1));
 }

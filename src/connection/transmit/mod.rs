@@ -464,6 +464,9 @@ fn last(class: Priority, is_open: bool) -> Ends {
 ///
 /// Write what [`chunks_vectored`](Buf::chunks_vectored) or [`chunk`](Buf::chunk) give, then
 /// [`advance`](Buf::advance) by what the transport took. What is not advanced stays queued.
+///
+/// Slices are not always all that there is: a client masks large payloads when it is their turn. So
+/// write in a loop, and [`chain`](Buf::chain) nothing behind it.
 #[derive(Debug)]
 pub struct Transmit<'a>(pub(super) &'a mut Queue);
 
