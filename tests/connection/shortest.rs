@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sockeye::{Action, Config, Connection, Limits, Observer, Rate, SendOptions};
+use sockeye::{Config, Connection, Limits, Observer, Rate, SendOptions};
 
 use crate::wire::*;
 
@@ -185,7 +185,7 @@ proptest! {
 /// What is watched goes by what `receive` consumed, so nothing is read past it.
 #[test]
 fn no_room_for_who_is_watched() {
-    let rated = Limits::new().with_byte_rate(Some(Rate::new(1 << 20, Action::Pause)));
+    let rated = Limits::new().with_byte_rate(Some(Rate::new(1 << 20, 1 << 20)));
     let bounded = Limits::new().with_max_memory(Some(1 << 20));
     for (limits, watched, paused, has_room) in [
         (Limits::new(), false, false, true),
