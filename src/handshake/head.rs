@@ -169,11 +169,7 @@ impl LineReader {
 
     /// Reads on to the end of the head and returns where it is, or to the end of what there is.
     fn read(&mut self, head: &[u8]) -> Result<Option<usize>, HandshakeError> {
-        #[cfg(test)]
-        let before = self.at;
         let is_end = self.read_start_line(head)? && self.read_fields(head)?;
-        #[cfg(test)]
-        crate::steps::looked_at(self.at - before);
         Ok(is_end.then_some(self.at))
     }
 
@@ -197,6 +193,8 @@ impl LineReader {
                 });
                 self.fields = Vec::with_capacity(USUAL_HEADERS.min(self.max_headers));
             }
+            #[cfg(test)]
+            crate::steps::looked_at(2);
             self.at += 2;
             self.line_start = self.at;
         }
@@ -212,13 +210,18 @@ impl LineReader {
             (Kind::Request, Some(byte)) if is_first && !is_token_byte(*byte) => return Ok(()),
             (Kind::Response, Some(byte)) if is_first && *byte != b'H' => return Ok(()),
             (Kind::Response, Some(_)) => {
-                self.at += field_value_len(rest);
+                let len = field_value_len(rest);
+                #[cfg(test)]
+                crate::steps::looked_at(len);
+                self.at += len;
                 return Ok(());
             }
             (Kind::Request, Some(_)) => {}
         }
         // 6455-8.1-01: a target is ASCII.
         let (text, _) = rest.split_at(printable_len(rest));
+        #[cfg(test)]
+        crate::steps::looked_at(text.len());
         let mut has_too_many = false;
         for place in positions(text, |byte| byte == b' ') {
             let at = self.at + place;
@@ -280,6 +283,8 @@ impl LineReader {
                 Some(b'\n') if at > 0 && head.get(at - 1) == Some(&b'\r') => {
                     self.at = at + 1;
                     if self.end_line(head, at - 1)? {
+                        #[cfg(test)]
+                        crate::steps::looked_at(self.at - start);
                         return Ok(true);
                     }
                 }
@@ -289,6 +294,8 @@ impl LineReader {
             }
         }
         self.at = head.len();
+        #[cfg(test)]
+        crate::steps::looked_at(rest.len());
         // Garbage shows in its first byte, and no line is folded (K15).
         match head.get(self.line_start) {
             None | Some(b'\r') => Ok(false),
