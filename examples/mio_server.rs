@@ -77,7 +77,7 @@ impl Server {
             let mut ready = mem::take(&mut self.unfinished);
             for event in &events {
                 if event.token() == LISTENER {
-                    self.accept(now)?;
+                    self.accept(now);
                 } else if let Some(session) = self.sessions.get_mut(&event.token()) {
                     session.readable |= event.is_readable();
                     session.read_closed |= event.is_read_closed();
@@ -103,13 +103,17 @@ impl Server {
         Some(*deadline - Instant::now())
     }
 
-    fn accept(&mut self, now: Instant) -> io::Result<()> {
+    fn accept(&mut self, now: Instant) {
         // After an error the rest has to wait for the next connection that comes.
         while let Ok((mut stream, _peer)) = self.listener.accept() {
             let _or_slower = stream.set_nodelay(true);
             self.last_token.0 += 1;
             let registry = self.poll.registry();
-            registry.register(&mut stream, self.last_token, Interest::READABLE)?;
+            // One that cannot be watched is not worth the others.
+            let watched = registry.register(&mut stream, self.last_token, Interest::READABLE);
+            if watched.is_err() {
+                continue;
+            }
             let handshake = ServerHandshake::new(&self.config, now);
             let session = Session {
                 stream,
@@ -122,7 +126,6 @@ impl Server {
             self.sessions.insert(self.last_token, session);
             self.turn(self.last_token, now);
         }
-        Ok(())
     }
 
     /// Lets a session do what it can, and sees to it that it is called again in time.

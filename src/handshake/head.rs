@@ -112,7 +112,11 @@ impl HeadReader {
 
     fn finish(&mut self) -> Result<Head, HandshakeError> {
         let start = self.lines.start.ok_or(HandshakeError::Malformed)?;
-        let bytes = core::mem::take(&mut self.bytes);
+        let mut bytes = core::mem::take(&mut self.bytes);
+        // It may be kept for long, and what came behind it is not its own.
+        if bytes.capacity() / 2 > bytes.len() {
+            bytes.shrink_to_fit();
+        }
         let fields = core::mem::take(&mut self.lines.fields);
         Ok(Head {
             start,
