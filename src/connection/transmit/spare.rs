@@ -17,7 +17,7 @@ mod thread {
 
     /// A buffer may be so many times what is put in it: one that waits long is not to keep much
     /// more than it holds.
-    const MAX_SPARE: usize = 4;
+    const MAX_SPARE: usize = 8;
 
     /// But a buffer of this size is nothing to fear.
     const ALWAYS: usize = 4096;
@@ -28,8 +28,8 @@ mod thread {
     std::thread_local! {
         // A connection mostly sends all that it has before the next one has its turn: one buffer for
         // small frames, one for what is masked, some for those that wait. Each has room for an
-        // automatic fragment, which makes half a mebibyte a thread.
-        static BUFFERS: Spares = const { Spares::new(4, 128 * 1024) };
+        // automatic fragment, which makes a mebibyte a thread at most.
+        static BUFFERS: Spares = const { Spares::new(8, 128 * 1024) };
         static QUEUE: Cell<VecDeque<Segment>> = const { Cell::new(VecDeque::new()) };
     }
 
