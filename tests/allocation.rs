@@ -150,7 +150,7 @@ fn receive(conn: &mut Connection, read: &mut [u8]) -> Result<usize, Error> {
 /// Makes the thread keep as many buffers as it ever does, so that no more of them stay. Those for
 /// messages are of no use where a message may only have [`LIMIT`].
 fn fill_spares() {
-    let mut conns: [_; 4] = std::array::from_fn(|_| server(&Config::new()));
+    let mut conns: [_; 8] = std::array::from_fn(|_| server(&Config::new()));
     for conn in &mut conns {
         conn.send(&[0; 60_000][..]).unwrap();
         for _ in 0..40 {

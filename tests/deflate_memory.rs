@@ -149,7 +149,7 @@ fn warm_up(memory: Memory, bits: u8, buffer: &mut Vec<u8>) {
 
 /// Lets the thread keep as much memory for messages as it ever does, so that no more of it stays.
 fn fill_spares() {
-    let mut conns: [_; 2] = std::array::from_fn(|_| {
+    let mut conns: [_; 4] = std::array::from_fn(|_| {
         Connection::client(&Config::new(), Negotiated::new(), || [0; 4], NOW)
     });
     let mut give = |mut bytes: Vec<u8>| {
@@ -444,6 +444,7 @@ fn receive(
 ) -> (Result<usize, Error>, isize, isize) {
     let mut wire = wire.to_vec();
     warm_up(memory, 15, &mut Vec::with_capacity(1 << 20));
+    fill_spares();
     let mut conn = client(config, agreed(memory, 15));
     measure(|| {
         let mut events = 0;
@@ -463,7 +464,6 @@ const OVERHEAD: isize = (32 << 10) + (64 << 10);
 
 #[test]
 fn d_06_d_21_d_22_fragments_up_to_the_limit_and_beyond() {
-    fill_spares();
     const LIMIT: usize = 1 << 20;
     // Without the end of the block it is no message; an empty stored block ends it.
     let exact = [&mebibyte_of_zeros()[..], &[0]].concat();
@@ -571,9 +571,16 @@ fn codec(bits: u8, mem_level: u8) {
     });
     println!("{bits} bits, mem_level {mem_level}: deflater {deflate}, inflater {inflate}");
     assert!(inflate <= 48 << 10);
-    // What is counted is what is taken, but for less than a KiB.
+    // What is counted is what is taken, but for less than a KiB, and for the buffers of the thread's: those
+    // for a small message have up to 4 KiB.
     let bytes = far.held() - far.queued();
-    assert!((deflate - bytes as isize).abs() < 1024, "{deflate} {bytes}");
+    assert!(
+        (deflate - bytes as isize).abs() < 5 * 1024,
+        "{deflate} {bytes}"
+    );
     let bytes = near.held();
-    assert!((inflate - bytes as isize).abs() < 1024, "{inflate} {bytes}");
+    assert!(
+        (inflate - bytes as isize).abs() < 5 * 1024,
+        "{inflate} {bytes}"
+    );
 }
