@@ -146,14 +146,14 @@ pub(super) fn take_event<'b, L: Link>(
     intake: &mut Intake,
     link: &mut L,
 ) -> Option<Event<'b>> {
+    if intake.filled > 0 {
+        return take_filled(intake, link);
+    }
     let now = match intake.receiver.needs_time() {
         true => link.output(|output| output.io.now()),
         false => Instant::from_nanos(0),
     };
     // Also without input: a compressed message may have more to give than was asked for.
-    if intake.filled > 0 {
-        return take_filled(intake, link);
-    }
     match buffer.consume(|input| receive(&mut intake.receiver, link, now, input)) {
         Ok(event) => {
             let event = event?;

@@ -192,14 +192,14 @@ impl<W: WriteIo> Output<W> {
         if let Some(error) = self.write_error() {
             return Poll::Ready(Err(error));
         }
-        // A transport remembers one waker, so it is always the one that wakes both sides: some
-        // transports wake a waker that another one replaces. Most writes succeed at once, so the
-        // task is registered only when one did not; what happened in between shows at the second
-        // attempt.
         if self.is_clear() {
             self.note_flushed(side);
             return Poll::Ready(Ok(()));
         }
+        // A transport remembers one waker, so it is always the one that wakes both sides: some
+        // transports wake a waker that another one replaces. Most writes succeed at once, so the
+        // task is registered only when one did not; what happened in between shows at the second
+        // attempt.
         let waker = Waker::from(Arc::clone(&self.signals));
         let both = &mut Context::from_waker(&waker);
         let result = match self.poll_write_all(both) {

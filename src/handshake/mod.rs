@@ -2,8 +2,8 @@
 //!
 //! [`ServerHandshake`] and [`ClientHandshake`] are state machines like the connection that follows:
 //! bytes and time go in; a result, bytes and a deadline come out. They read no byte past the end of
-//! the handshake, hold at most [`max_head_size`](crate::Limits::max_head_size) bytes and 20 for each header, look at each
-//! once, and answer whatever is wrong.
+//! the handshake, hold at most [`max_head_size`](crate::Limits::max_head_size) bytes and 20 for each
+//! header, look at each once, and answer whatever is wrong.
 //!
 //! Where the RFC leaves a choice they are strict: lines end with CR LF, headers are not folded,
 //! there is exactly one `Host`, and a request that asks for an upgrade has no body.

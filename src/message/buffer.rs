@@ -178,8 +178,7 @@ mod spare {
     use crate::spare::Spares;
 
     // A message of a mebibyte is received without an allocation once its buffer and those that it
-    // outgrows on the way are there. At most twice that is kept, in case that few of many sizes are
-    // of use.
+    // outgrows on the way are there. That is four mebibytes at most.
     std::thread_local! {
         static SPARES: Spares = const { Spares::new(4, 1 << 20) };
     }
@@ -254,23 +253,13 @@ mod tests {
 
     #[test]
     fn grows_with_what_came_and_to_the_limit() {
+        let growth = Growth {
+            limit: 150,
+            reuses: false,
+        };
         let mut buffer = Buffer::default();
-        buffer.append(
-            &[0; 100],
-            None,
-            Growth {
-                limit: 150,
-                reuses: false,
-            },
-        );
-        buffer.append(
-            &[0; 10],
-            None,
-            Growth {
-                limit: 150,
-                reuses: false,
-            },
-        );
+        buffer.append(&[0; 100], None, growth);
+        buffer.append(&[0; 10], None, growth);
         assert_eq!(buffer.capacity(), 150);
         let mut buffer = Buffer::default();
         assert_eq!(buffer.room_mut(1 << 30, ANY).len(), 0, "nothing came");

@@ -1,5 +1,5 @@
-//! Messages that are written at once: what the transport takes is not queued, and where there is no
-//! mask not copied either.
+//! Messages that are written at once: what the transport takes is not queued, and from a certain size
+//! on not copied either, where there is no mask.
 
 use super::Sender;
 use super::data::Outline;
@@ -144,7 +144,8 @@ impl Sender {
         if self.keys.is_some() {
             self.push_one(*outline, piece.into());
             let written = write(&self.queue.first_frame());
-            return self.queue.advance(written);
+            self.queue.advance(written);
+            return self.note_room();
         }
         let header = outline.header(None, piece.len());
         let written = write(&[&header, piece]);

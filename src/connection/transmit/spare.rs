@@ -1,7 +1,15 @@
 //! What a thread keeps for the next lane that has something to send, so that a message costs no
 //! allocation and an idle connection no memory.
 
+use alloc::vec::Vec;
+
 pub(super) use thread::{put_buffer, put_queue, take_buffer, take_queue};
+
+/// A buffer that is larger than needed, so that what grows frame by frame is not copied each time. Of
+/// few sizes, so that it fits the next one, too.
+fn new_buffer(needed: usize) -> Vec<u8> {
+    Vec::with_capacity(needed.next_power_of_two())
+}
 
 #[cfg(feature = "std")]
 mod thread {
@@ -40,8 +48,7 @@ mod thread {
     pub(in super::super) fn take_buffer(needed: usize) -> Vec<u8> {
         let max = needed.saturating_mul(MAX_SPARE).max(ALWAYS);
         let taken = BUFFERS.try_with(|spares| spares.take(needed, max));
-        // Few sizes, so that they fit the next one, too.
-        let new = || Vec::with_capacity(needed.next_power_of_two().max(LEAST));
+        let new = || super::new_buffer(needed.max(LEAST));
         taken.ok().flatten().unwrap_or_else(new)
     }
 
@@ -72,7 +79,7 @@ mod thread {
     use super::super::segment::Segment;
 
     pub(in super::super) fn take_buffer(needed: usize) -> Vec<u8> {
-        Vec::with_capacity(needed)
+        super::new_buffer(needed)
     }
 
     pub(in super::super) fn put_buffer(_buffer: Vec<u8>) {}
