@@ -90,3 +90,24 @@ mod thread {
 
     pub(in super::super) fn put_queue(_queue: VecDeque<Segment>) {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without `std` each frame had a buffer of its size, and all before it were copied again.
+    #[test]
+    fn regression_what_grew_frame_by_frame_was_copied_each_time() {
+        let mut buffer = Vec::new();
+        let mut copied = 0;
+        for frame in 1..=1000 {
+            let needed = 24 * frame;
+            if needed > buffer.capacity() {
+                copied += buffer.len();
+                buffer = new_buffer(needed);
+            }
+            buffer.resize(needed, 0);
+        }
+        assert!(copied <= 2 * buffer.len(), "{copied}");
+    }
+}
