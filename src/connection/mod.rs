@@ -48,7 +48,7 @@ pub use transmit::{Priority, Transmit};
 ///
 /// # The contract
 ///
-/// * **Input.** Wrap what was read in an [`Input`] and call [`receive`](Self::receive) until it
+/// * **Input.** Wrap what was read in an [`Input`](crate::Input) and call [`receive`](Self::receive) until it
 ///   returns `None`: then every byte was consumed and the read buffer is free for the next read
 ///   (unless you [paused](Self::pause) it, or set [rates](crate::Limits::with_message_rate)).
 ///   Events borrow that buffer, not the connection, so [`send`](Self::send) works while an event is

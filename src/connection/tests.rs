@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use bytes::Buf;
 
 use super::*;
+use crate::input::Input;
 
 const START: Instant = Instant::from_millis(1);
 
