@@ -24,6 +24,16 @@ impl Assembler {
         }
     }
 
+    /// With memory that was used before; see [`Buffer::reusing`].
+    #[cfg(feature = "deflate")]
+    pub(crate) fn reusing(kind: Kind, needed: usize, came: usize, growth: Growth) -> Self {
+        let buffer = Buffer::reusing(needed, came, growth);
+        match kind {
+            Kind::Text => Self::Text(TextBuffer::new(buffer)),
+            Kind::Binary => Self::Binary(buffer),
+        }
+    }
+
     /// Bytes so far.
     pub(crate) fn len(&self) -> usize {
         match self {
@@ -62,6 +72,24 @@ impl Assembler {
         match self {
             Self::Text(text) => text.room_mut(max, growth),
             Self::Binary(bytes) => bytes.room_mut(max, growth),
+        }
+    }
+
+    /// What came so far, and room for up to `max` more bytes; see [`Buffer::with_room`].
+    #[cfg(feature = "deflate")]
+    pub(crate) fn with_room(&mut self, max: usize, growth: Growth) -> (&[u8], &mut [u8]) {
+        match self {
+            Self::Text(text) => text.with_room(max, growth),
+            Self::Binary(bytes) => bytes.with_room(max, growth),
+        }
+    }
+
+    /// What came so far.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
         }
     }
 

@@ -35,6 +35,19 @@ impl Buffer {
         self.memory.capacity()
     }
 
+    /// Memory of the thread's that was used before, for at least `needed` bytes, if there is some and
+    /// it is not too much for a message of which `came` bytes came, in whatever form.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn reusing(needed: usize, came: usize, growth: Growth) -> Self {
+        let limit = usize::try_from(growth.limit).unwrap_or(usize::MAX);
+        let max = came.saturating_mul(MAX_SPARE).min(limit);
+        let spare = (growth.reuses && needed <= max).then(|| spare::take(needed, max));
+        Self {
+            memory: spare.flatten().unwrap_or_default(),
+            filled: 0,
+        }
+    }
+
     /// Unmasks and appends a piece. The buffer grows with the bytes that came, never with a
     /// declared length, and to no more than its limit, which the caller has seen that they keep to.
     pub(crate) fn append(&mut self, piece: &[u8], mask: Option<Mask>, growth: Growth) {
@@ -52,6 +65,11 @@ impl Buffer {
     /// Room for up to `max` more bytes, to be read into. Where there is no memory yet, it is no more
     /// than what has come, because more may never come.
     pub(crate) fn room_mut(&mut self, max: usize, growth: Growth) -> &mut [u8] {
+        self.with_room(max, growth).1
+    }
+
+    /// What came so far, and the room behind it that [`room_mut`](Self::room_mut) gives.
+    pub(crate) fn with_room(&mut self, max: usize, growth: Growth) -> (&[u8], &mut [u8]) {
         self.reserve(max.min(self.filled), growth);
         // INVARIANT: of `max` bytes, so many are at hand from here on.
         let more = max.min(self.filled.max(self.at_hand()));
@@ -59,7 +77,9 @@ impl Buffer {
         if self.memory.len() < end {
             self.memory.resize(end, 0);
         }
-        self.memory.get_mut(self.filled..end).unwrap_or_default()
+        let memory = self.memory.get_mut(..end).unwrap_or_default();
+        let (filled, room) = memory.split_at_mut_checked(self.filled).unwrap_or_default();
+        (filled, room)
     }
 
     /// How much of the room is there, in memory that is initialized.

@@ -162,6 +162,15 @@ pub(crate) struct TextBuffer {
 }
 
 impl TextBuffer {
+    /// Text that is put into this buffer, which is empty.
+    #[cfg(feature = "deflate")]
+    pub(super) fn new(bytes: Buffer) -> Self {
+        Self {
+            bytes,
+            validator: Validator::default(),
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
@@ -209,8 +218,19 @@ impl TextBuffer {
         self.bytes.room_mut(max, growth)
     }
 
+    /// What came so far, and room; see [`Buffer::with_room`].
+    #[cfg(feature = "deflate")]
+    pub(super) fn with_room(&mut self, max: usize, growth: Growth) -> (&[u8], &mut [u8]) {
+        self.bytes.with_room(max, growth)
+    }
+
     pub(super) fn at_hand(&self) -> usize {
         self.bytes.at_hand()
+    }
+
+    #[cfg(feature = "deflate")]
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// Takes `count` bytes that were read into the room, and unmasks them.

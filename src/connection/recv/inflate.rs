@@ -15,13 +15,19 @@ use crate::error::{CapacityError, Error};
 use crate::extension::deflate::{INFLATE_SIZE, Inflater, with_scratch};
 use crate::frame::Rules;
 use crate::input::Input;
-use crate::message::{Assembler, Kind};
+use crate::message::{Assembler, Growth, Kind};
 use crate::time::Instant;
 use crate::utf8::Validator;
 
 /// With [`Delivery::Chunks`], so many compressed bytes are taken at a time: what they inflate to in
 /// excess of one piece waits as these few bytes.
 const TAKE: usize = 2048;
+
+/// In less room than this, inflating goes a detour: it comes in many small steps, and slowly.
+const MIN_ROOM: usize = 16 * 1024;
+
+/// So few compressed bytes may be nothing but the end of the last block.
+const END: usize = 16;
 
 /// Below this size a message may be compressed as much as it likes.
 const RATIO_FROM: u64 = 64 * 1024;
@@ -192,32 +198,27 @@ impl Receiver {
             declared: message.size,
         };
         let active = inflation.activate();
+        let piece = self.decoder.payload(input);
         if matches!(message.parts, Parts::None) {
-            message.parts = Parts::Assembled(Assembler::new(message.kind));
+            let assembler = Assembler::reusing(message.kind, MIN_ROOM, piece.len(), growth);
+            message.parts = Parts::Assembled(assembler);
         }
         let Parts::Assembled(assembler) = &mut message.parts else {
             return Ok(None);
         };
-        let piece = self.decoder.payload(input);
         self.received.compressed += piece.len() as u64;
         let mut rest = &*piece;
-        with_scratch(|scratch| {
-            loop {
-                let (plaintext, result) = active.inflate(&mut rest, scratch, bounds);
-                if assembler.len() + plaintext.len() > room {
-                    return Err(CapacityError::OutOfMemory.into());
-                }
-                self.received.inflated += plaintext.len() as u64;
-                // 7692-6.1-05: UTF-8 is asked of what was inflated.
-                assembler
-                    .push(plaintext, None, growth)
-                    .map_err(|_| Error::InvalidUtf8)?;
-                result?;
-                if !active.more {
-                    return Ok::<(), Error>(());
-                }
+        loop {
+            let (count, result) = match room_in_place(assembler, rest.len(), growth) {
+                Some(len) => active.inflate_in_place(&mut rest, assembler, len, growth, bounds),
+                None => active.inflate_beside(&mut rest, assembler, room, growth, bounds),
+            };
+            self.received.inflated += count as u64;
+            result?;
+            if !active.more {
+                break;
             }
-        })?;
+        }
         if !fin || self.decoder.remaining() > 0 {
             return Ok(None);
         }
@@ -229,7 +230,7 @@ impl Receiver {
         self.received.messages += 1;
         self.received.payload += assembler.len() as u64;
         let message = assembler.finish().map_err(|_| Error::InvalidUtf8)?;
-        active.finish()?;
+        active.finish(message.as_bytes())?;
         Ok(Some(message.into()))
     }
 
@@ -272,7 +273,7 @@ impl Receiver {
                 let event = message.fragment(plaintext, last)?;
                 result?;
                 if last {
-                    active.finish()?;
+                    active.finish(&[])?;
                     self.message = None;
                 }
                 return Ok(Some(event));
@@ -283,6 +284,19 @@ impl Receiver {
             }
         }
     }
+}
+
+/// How much may be inflated into the message where it is, if that is worth it: there is memory for
+/// it already, or enough has come that it may double.
+fn room_in_place(assembler: &Assembler, compressed: usize, growth: Growth) -> Option<usize> {
+    let limit = usize::try_from(growth.limit).unwrap_or(usize::MAX);
+    let left = limit.saturating_sub(assembler.len());
+    let at_hand = left.min(assembler.at_hand());
+    if at_hand >= MIN_ROOM {
+        return Some(at_hand);
+    }
+    let may_double = assembler.len() >= MIN_ROOM && compressed > END;
+    (may_double && left >= MIN_ROOM).then_some(left)
 }
 
 impl Incoming {
@@ -329,17 +343,55 @@ impl Inflation {
 }
 
 impl Active {
-    /// Inflates from the front of `input` into `scratch`, and counts as it goes: no byte beyond the
-    /// bounds is kept.
+    /// Inflates into the message, of which there are `len` bytes more at most.
+    fn inflate_in_place(
+        &mut self,
+        input: &mut &[u8],
+        assembler: &mut Assembler,
+        len: usize,
+        growth: Growth,
+        bounds: Bounds,
+    ) -> (usize, Result<(), Error>) {
+        let (before, room) = assembler.with_room(len, growth);
+        let (count, result) = self.inflate(input, before, room, bounds);
+        // 7692-6.1-05: UTF-8 is asked of what was inflated.
+        let taken = assembler.fill(count, None);
+        (count, taken.map_err(|_| Error::InvalidUtf8).and(result))
+    }
+
+    /// Inflates into the thread's space, while the message may have no end of memory, or may end
+    /// soon. It may take up to `room` bytes.
+    fn inflate_beside(
+        &mut self,
+        input: &mut &[u8],
+        assembler: &mut Assembler,
+        room: usize,
+        growth: Growth,
+        bounds: Bounds,
+    ) -> (usize, Result<(), Error>) {
+        with_scratch(|scratch| {
+            let (count, result) = self.inflate(input, assembler.as_bytes(), scratch, bounds);
+            if assembler.len() + count > room {
+                return (0, Err(CapacityError::OutOfMemory.into()));
+            }
+            let plaintext = scratch.get(..count).unwrap_or_default();
+            let taken = assembler.push(plaintext, None, growth);
+            (count, taken.map_err(|_| Error::InvalidUtf8).and(result))
+        })
+    }
+
+    /// Inflates from the front of `input` into `output`, and counts as it goes: no byte beyond the
+    /// bounds is counted. `before` is what is at hand of the message. Returns how many bytes came.
     ///
     /// What came before a fault comes with it: text is to be checked first, or it would depend on
     /// how the input is cut which of two faults is found.
-    fn inflate<'s>(
+    fn inflate(
         &mut self,
         input: &mut &[u8],
-        scratch: &'s mut [u8],
+        before: &[u8],
+        output: &mut [u8],
         bounds: Bounds,
-    ) -> (&'s [u8], Result<(), Error>) {
+    ) -> (usize, Result<(), Error>) {
         let consumed = self.inflater.consumed();
         let end = bounds.step_end(consumed, self.full);
         let (allowed, error) = bounds.tighter(end);
@@ -347,11 +399,11 @@ impl Active {
         let left = allowed.saturating_sub(self.inflated).saturating_add(1);
         let room = usize::try_from(left)
             .unwrap_or(usize::MAX)
-            .min(scratch.len());
-        let room = scratch.get_mut(..room).unwrap_or_default();
+            .min(output.len());
+        let room = output.get_mut(..room).unwrap_or_default();
         let step = usize::try_from(end - consumed).unwrap_or(usize::MAX);
         let (mut part, rest) = input.split_at(step.min(input.len()));
-        let (mut count, inflated) = self.inflater.inflate(&mut part, room);
+        let (mut count, inflated) = self.inflater.inflate(&mut part, before, room);
         *input = input
             .get(input.len() - part.len() - rest.len()..)
             .unwrap_or_default();
@@ -364,7 +416,7 @@ impl Active {
         } else {
             inflated.map_err(|_| Error::InvalidDeflate)
         };
-        (room.get(..count).unwrap_or_default(), result)
+        (count, result)
     }
 
     fn inflate_owned(
@@ -373,16 +425,20 @@ impl Active {
         bounds: Bounds,
     ) -> (BytesMut, Result<(), Error>) {
         with_scratch(|scratch| {
-            let (plaintext, result) = self.inflate(input, scratch, bounds);
+            let (count, result) = self.inflate(input, &[], scratch, bounds);
+            let plaintext = scratch.get(..count).unwrap_or_default();
+            self.inflater.note(plaintext);
             (BytesMut::from(plaintext), result)
         })
     }
 
-    /// Ends a message.
-    fn finish(&mut self) -> Result<(), Error> {
+    /// Ends a message, of which so much is at hand.
+    fn finish(&mut self, message: &[u8]) -> Result<(), Error> {
         (self.inflated, self.full) = (0, false);
         self.pending = Vec::new();
-        self.inflater.finish().map_err(|_| Error::InvalidDeflate)
+        self.inflater
+            .finish(message)
+            .map_err(|_| Error::InvalidDeflate)
     }
 }
 

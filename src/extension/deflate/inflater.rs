@@ -30,7 +30,8 @@ pub(crate) struct InvalidDeflate;
 pub(crate) struct Inflater {
     /// Present in the middle of a message, and between messages if it is retained.
     codec: Option<Inflate>,
-    /// What was inflated last. It outlives the codec.
+    /// What was inflated last and noted, which the message that is put together is at its end only.
+    /// It outlives the codec.
     window: Window,
     window_bits: u8,
     takeover: bool,
@@ -68,33 +69,36 @@ impl Inflater {
     }
 
     /// Inflates from the front of `input` into `output`, and returns how much of `output` was
-    /// filled, which may be something before a fault as well.
+    /// filled, which may be something before a fault as well. `before` is what came of the message
+    /// and was not [noted](Self::note): all of it, if it is put together.
     ///
     /// All that there is to be had has been had when `input` is empty and `output` was not filled.
     pub(crate) fn inflate(
         &mut self,
         input: &mut &[u8],
+        before: &[u8],
         output: &mut [u8],
     ) -> (usize, Result<(), InvalidDeflate>) {
         self.begun |= !input.is_empty();
         let mut filled = 0;
         loop {
-            let room = output.get_mut(filled..).unwrap_or_default();
+            let Some((done, room)) = output.split_at_mut_checked(filled) else {
+                return (filled, Ok(()));
+            };
             if room.is_empty() {
                 return (filled, Ok(()));
             }
-            let step = self.step(input, room, InflateFlush::NoFlush);
+            let step = self.step(input, [before, done], room, InflateFlush::NoFlush);
             *input = input.get(step.consumed..).unwrap_or_default();
             self.consumed += step.consumed as u64;
-            let plaintext = room.get(..step.produced).unwrap_or_default();
-            self.window.push(plaintext, 1 << self.window_bits);
             let is_full = step.produced == room.len();
             filled += step.produced;
             match step.status {
                 // 7692-7.2.1-04: after a block with BFINAL the next one goes on with the same
                 // window.
                 Ok(Status::StreamEnd) => {
-                    if let Err(error) = self.restart() {
+                    let done = output.get(..filled).unwrap_or_default();
+                    if let Err(error) = self.restart([before, done]) {
                         return (filled, Err(error));
                     }
                 }
@@ -112,10 +116,15 @@ impl Inflater {
         }
     }
 
-    /// Lets the next step go on from the window.
-    fn restart(&mut self) -> Result<(), InvalidDeflate> {
-        let (oldest, newest) = self.window.parts();
-        self.copied += (oldest.len() + newest.len()) as u64;
+    /// Notes a piece of a message that is not at hand any more when the next piece is inflated.
+    pub(crate) fn note(&mut self, piece: &[u8]) {
+        self.window.push(piece, 1 << self.window_bits);
+    }
+
+    /// Lets the next step go on from what was inflated.
+    fn restart(&mut self, unnoted: [&[u8]; 2]) -> Result<(), InvalidDeflate> {
+        let history = self.window.last(unnoted, 1 << self.window_bits);
+        self.copied += history.iter().map(|part| part.len() as u64).sum::<u64>();
         if self.copied > FREE_COPIES + COPIES_PER_BYTE * self.consumed {
             return Err(InvalidDeflate);
         }
@@ -123,17 +132,21 @@ impl Inflater {
         Ok(())
     }
 
-    /// Ends a message, of which everything was inflated.
-    pub(crate) fn finish(&mut self) -> Result<(), InvalidDeflate> {
+    /// Ends a message, of which everything was inflated. `unnoted` is what was not
+    /// [noted](Self::note) of it.
+    pub(crate) fn finish(&mut self, unnoted: &[u8]) -> Result<(), InvalidDeflate> {
         // K7: a compressor always leaves at least one byte.
         if !core::mem::take(&mut self.begun) {
             return Err(InvalidDeflate);
         }
         (self.consumed, self.copied) = (0, 0);
+        if self.takeover {
+            self.note(unnoted);
+        }
         // K8: a message ends between two blocks. zlib alone would take a truncated one, and fail at
         // the next. It stops between blocks when it is told to, so exactly the tail must go
         // in and nothing may come out.
-        let step = self.step(&TAIL_AND_ONE, &mut [0], InflateFlush::Block);
+        let step = self.step(&TAIL_AND_ONE, [&[], &[]], &mut [0], InflateFlush::Block);
         step.status?;
         if step.consumed != TAIL_AND_ONE.len() - 1 || step.produced != 0 {
             return Err(InvalidDeflate);
@@ -185,7 +198,14 @@ impl Inflater {
         }
     }
 
-    fn step(&mut self, input: &[u8], output: &mut [u8], flush: InflateFlush) -> Step {
+    /// Goes on, if need be with a new codec, which is told the window and what came since.
+    fn step(
+        &mut self,
+        input: &[u8],
+        unnoted: [&[u8]; 2],
+        output: &mut [u8],
+        flush: InflateFlush,
+    ) -> Step {
         let codec = match &mut self.codec {
             Some(codec) => codec,
             empty => {
@@ -195,8 +215,7 @@ impl Inflater {
                     pool::take_inflate()
                 };
                 let codec = empty.insert(codec);
-                let (oldest, newest) = self.window.parts();
-                for part in [oldest, newest] {
+                for part in self.window.last(unnoted, 1 << self.window_bits) {
                     if !part.is_empty() {
                         // It fails only in the middle of a stream.
                         let _adler = codec.set_dictionary(part);

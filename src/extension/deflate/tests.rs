@@ -17,12 +17,21 @@ fn inflate_message(
 ) -> Result<Vec<u8>, InvalidDeflate> {
     let mut all = Vec::new();
     let mut buffer = vec![0; chunk];
+    // A message is put together, or handed out in pieces.
+    let mut unnoted = Vec::new();
+    let notes = chunk % 2 == 1;
     loop {
-        let (count, result) = inflater.inflate(&mut input, &mut buffer);
+        let (count, result) = inflater.inflate(&mut input, &unnoted, &mut buffer);
         result?;
-        all.extend_from_slice(&buffer[..count]);
+        let piece = &buffer[..count];
+        all.extend_from_slice(piece);
+        if notes {
+            inflater.note(piece);
+        } else {
+            unnoted.extend_from_slice(piece);
+        }
         if input.is_empty() && count < buffer.len() {
-            inflater.finish()?;
+            inflater.finish(&unnoted)?;
             return Ok(all);
         }
     }

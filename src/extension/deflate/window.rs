@@ -66,6 +66,20 @@ impl Window {
         (oldest, newest)
     }
 
+    /// The last `size` bytes of the content and what came after it, oldest first.
+    pub(super) fn last<'a>(&'a self, later: [&'a [u8]; 2], size: usize) -> [&'a [u8]; 4] {
+        let (oldest, newest) = self.parts();
+        let [before, last] = later;
+        let mut parts = [oldest, newest, before, last];
+        let mut left = size;
+        for part in parts.iter_mut().rev() {
+            let skip = part.len().saturating_sub(left);
+            *part = part.get(skip..).unwrap_or_default();
+            left -= part.len();
+        }
+        parts
+    }
+
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
@@ -91,6 +105,11 @@ mod tests {
                 prop_assert_eq!([oldest, newest].concat(), last);
                 prop_assert!(window.bytes.capacity() <= size);
             }
+            // And with what was not put in yet.
+            let later = [&b"before"[..], b"last"];
+            all.extend_from_slice(&later.concat());
+            let last = &all[all.len().saturating_sub(size)..];
+            prop_assert_eq!(window.last(later, size).concat(), last);
         }
     }
 }
