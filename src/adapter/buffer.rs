@@ -92,6 +92,7 @@ impl ReadBuffer {
         is_large: bool,
         read: impl FnOnce(&mut [u8]) -> (usize, T),
     ) -> T {
+        self.release();
         let mut bytes = take_spare(is_large);
         let (count, result) = read(&mut bytes);
         self.start = 0;

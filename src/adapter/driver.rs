@@ -17,7 +17,7 @@ use crate::{Closed, Error, Event, Input, Instant, Message, Receiver, Sender, Sta
 
 /// After so many reads in a row a task lets others run: a peer that always has something to say,
 /// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
-pub(super) const MAX_READS: u32 = 64;
+pub(super) const MAX_READS: u8 = 64;
 
 /// While a peer is above a rate, a blocking transport is not waited for, and the thread looks again
 /// after this time.

@@ -18,7 +18,7 @@ pub(super) struct Intake {
     /// The transport gave all that it had.
     pub(super) eof: bool,
     /// How many reads gave something since the last wait.
-    pub(super) reads: u32,
+    pub(super) reads: u8,
     /// So many bytes were read straight into the message that they belong to, and not looked at.
     pub(super) filled: u32,
     pub(super) last_read: LastRead,

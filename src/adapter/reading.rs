@@ -10,7 +10,7 @@ use super::inlet::Intake;
 
 /// So many reads in a row are answered in one write, at most. It bounds what an application has to
 /// do before its replies leave.
-const READS_A_WRITE: u32 = 8;
+const READS_A_WRITE: u8 = 8;
 
 /// So much is read into a message at once, at most. No transport gives more.
 const MAX_DIRECT: u32 = 1 << 30;
