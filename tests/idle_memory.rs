@@ -120,7 +120,18 @@ async fn memory() {
     for _ in 0..COUNT {
         sockets.push(pair(&listener).await);
     }
-    // The thread's read buffers are there from here on.
+    // The thread's read buffers are there from here on: as many as it keeps were in use at once, each
+    // by a connection with something unread.
+    let mut readers = Vec::new();
+    for _ in 0..8 {
+        let (near, far) = pair(&listener).await;
+        let (mut server, mut client) = open(near, far).await;
+        client.feed("read").await.unwrap();
+        client.send("unread").await.unwrap();
+        swallow(&mut server, 1).await;
+        readers.push(server);
+    }
+    drop(readers);
     let (near, far) = pair(&listener).await;
     let (mut server, mut client) = open(near, far).await;
     tokio::join!(echo(&mut server, 1), talk(&mut client, &[1; 200_000], 1));

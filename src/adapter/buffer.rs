@@ -12,29 +12,42 @@ use crate::Input;
 /// done to it.
 const BUFFER_SIZE: usize = 20 * 1024;
 
+/// What large messages are read into that follow one another: several at once.
+const LARGE_SIZE: usize = 64 * 1024;
+
 /// More buffers than this are not kept: connections of a thread that hold one at the same time are
 /// those with unread input, and they are few.
 const MAX_SPARE: usize = 8;
 
 std::thread_local! {
     static SPARE: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static LARGE: RefCell<Option<Box<[u8]>>> = const { RefCell::new(None) };
 }
 
-fn take_spare() -> Option<Box<[u8]>> {
+fn take_spare(is_large: bool) -> Box<[u8]> {
     // While a thread ends there is no pool any more.
-    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok()?
+    let spare = match is_large {
+        true => LARGE.try_with(|large| large.take()),
+        false => SPARE.try_with(|spare| spare.borrow_mut().pop()),
+    };
+    spare.ok().flatten().unwrap_or_else(|| {
+        let size = if is_large { LARGE_SIZE } else { BUFFER_SIZE };
+        vec![0; size].into_boxed_slice()
+    })
 }
 
 fn put_spare(bytes: Box<[u8]>) {
-    if bytes.len() != BUFFER_SIZE {
-        return;
-    }
-    let _ended = SPARE.try_with(|spare| {
-        let mut spare = spare.borrow_mut();
-        if spare.len() < MAX_SPARE {
-            spare.push(bytes);
-        }
-    });
+    let _ended = match bytes.len() {
+        BUFFER_SIZE => SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < MAX_SPARE {
+                spare.push(bytes);
+            }
+        }),
+        LARGE_SIZE => LARGE.try_with(|large| *large.borrow_mut() = Some(bytes)),
+        // It was somebody else's.
+        _ => Ok(()),
+    };
 }
 
 /// Bytes that were read and not consumed yet. It holds memory only while there are some.
@@ -74,11 +87,13 @@ impl ReadBuffer {
 
     /// Runs `read` over empty space, and notes how many bytes it put there. Only to be called when
     /// nothing is unread.
-    pub(super) fn fill<T>(&mut self, read: impl FnOnce(&mut [u8]) -> (usize, T)) -> T {
-        let mut bytes = match self.bytes.take() {
-            Some(bytes) if bytes.len() == BUFFER_SIZE => bytes,
-            _ => take_spare().unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()),
-        };
+    pub(super) fn fill<T>(
+        &mut self,
+        is_large: bool,
+        read: impl FnOnce(&mut [u8]) -> (usize, T),
+    ) -> T {
+        self.release();
+        let mut bytes = take_spare(is_large);
         let (count, result) = read(&mut bytes);
         self.start = 0;
         self.end = count.min(bytes.len());
@@ -135,7 +150,7 @@ mod tests {
     #[test]
     fn regression_debug_showed_what_another_connection_had_read() {
         let mut first = ReadBuffer::default();
-        first.fill(|bytes| {
+        first.fill(false, |bytes| {
             bytes[..6].copy_from_slice(b"secret");
             (6, ())
         });
@@ -143,7 +158,21 @@ mod tests {
         first.consume(|input| input.take_all().len());
         first.release();
         let mut second = ReadBuffer::default();
-        second.fill(|_| (1, ()));
+        second.fill(false, |_| (1, ()));
         assert_eq!(format!("{second:?}"), "ReadBuffer { unread: 1 }");
+    }
+
+    /// One large buffer stays with the thread, and goes nowhere that a small one is wanted.
+    #[test]
+    fn a_large_buffer_is_for_one_read() {
+        let size = |buffer: &mut ReadBuffer, is_large| {
+            buffer.fill(is_large, |bytes| (0, (bytes.as_ptr(), bytes.len())))
+        };
+        let mut buffer = ReadBuffer::default();
+        let (large, len) = size(&mut buffer, true);
+        assert_eq!(len, LARGE_SIZE);
+        assert!(buffer.bytes.is_none());
+        assert_eq!(size(&mut buffer, false).1, BUFFER_SIZE);
+        assert_eq!(size(&mut buffer, true), (large, LARGE_SIZE));
     }
 }

@@ -93,7 +93,7 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
             handshake.poll_late(io, cx)?;
             // A server that refuses before it read the request does not take all of it.
             let written = handshake.poll_write(io, cx);
-            match buffer.fill(|bytes| read(io, cx, bytes)) {
+            match buffer.fill(false, |bytes| read(io, cx, bytes)) {
                 Poll::Pending => {
                     let _written = written?;
                     return Poll::Pending;
@@ -158,7 +158,7 @@ pub(super) async fn finish<I: ReadIo + WriteIo, E: Exchange>(
             buffer.consume(|input| {
                 input.take_all();
             });
-            match buffer.fill(|bytes| read(io, cx, bytes)) {
+            match buffer.fill(false, |bytes| read(io, cx, bytes)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
                 Poll::Ready(Ok(_)) => {}

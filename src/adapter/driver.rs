@@ -11,15 +11,13 @@ use super::error::SocketError;
 use super::inlet::{Inlet, Intake};
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
+use super::reading::{LastRead, poll_read, puts_off_write};
 use super::signals::{Side, Signals};
 use crate::{Closed, Error, Event, Input, Instant, Message, Receiver, Sender, State};
 
 /// After so many reads in a row a task lets others run: a peer that always has something to say,
 /// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
-pub(super) const MAX_READS: u32 = 64;
-
-/// So much is read into a message at once, at most. No transport gives more.
-const MAX_DIRECT: u32 = 1 << 30;
+pub(super) const MAX_READS: u8 = 64;
 
 /// While a peer is above a rate, a blocking transport is not waited for, and the thread looks again
 /// after this time.
@@ -158,10 +156,14 @@ pub(super) fn take_event<'b, L: Link>(
         Ok(event) => {
             let event = event?;
             match event {
-                Event::Ping(_) | Event::Close(_) => link.output(|output| {
-                    let now = output.io.now();
-                    output.tend(|sender| sender.respond(now, &event));
-                }),
+                Event::Ping(_) | Event::Close(_) => {
+                    // A pong is not put off.
+                    intake.last_read = LastRead::Short;
+                    link.output(|output| {
+                        let now = output.io.now();
+                        output.tend(|sender| sender.respond(now, &event));
+                    });
+                }
                 Event::Pong(_) => link.output(|output| {
                     let now = output.io.now();
                     output.sender.respond(now, &event);
@@ -219,7 +221,9 @@ pub(super) fn poll_input<L: Link>(
     if !L::SHARED {
         refresh(intake, link);
     }
-    let cares = link.needs_care();
+    let needs_care = link.needs_care();
+    let puts_off = needs_care && puts_off_write(intake, link);
+    let cares = needs_care && !puts_off;
     if cares {
         link.signals().register(Side::Receive, cx.waker());
         if let Poll::Ready(result) = poll_care(intake, link, cx) {
@@ -229,6 +233,11 @@ pub(super) fn poll_input<L: Link>(
         }
     }
     let due = poll_due(intake, link, Side::Receive, cx);
+    if puts_off && due.is_some() {
+        // It may be the deadline of what waits.
+        intake.last_read = LastRead::Short;
+        return Poll::Ready(Ok(true));
+    }
     let overdue = intake.overdue.take();
     if let Some(deadline) = due.filter(|due| Some(*due) <= overdue) {
         meet(intake, link, deadline);
@@ -268,18 +277,7 @@ pub(super) fn poll_input<L: Link>(
     }
     // Before a deadline is met: what the peer sent may have waited longer than the application
     // let this task run.
-    let result = match intake.receiver.payload_mut() {
-        Some(room) => {
-            let (room, _) = room.split_at_mut(room.len().min(MAX_DIRECT as usize));
-            let (count, result) = read(link, cx, room);
-            #[expect(clippy::cast_possible_truncation, reason = "at most `MAX_DIRECT`")]
-            let filled = count as u32;
-            intake.filled = filled;
-            result
-        }
-        None => buffer.fill(|bytes| read(link, cx, bytes)),
-    };
-    match result {
+    match poll_read(buffer, intake, link, cx) {
         Poll::Pending => {
             intake.reads = 0;
             if let Some(deadline) = due {
@@ -376,20 +374,6 @@ fn receive<'b, L: Link>(
     let result = receiver.receive(now, input);
     link.set_held(receiver.held());
     result
-}
-
-fn read<L: Link>(
-    link: &mut L,
-    cx: &mut Context<'_>,
-    bytes: &mut [u8],
-) -> (usize, Poll<io::Result<usize>>) {
-    let most = bytes.len();
-    let result = link.poll_read(cx, bytes);
-    let count = match &result {
-        Poll::Ready(Ok(count)) => most.min(*count),
-        Poll::Ready(Err(_)) | Poll::Pending => 0,
-    };
-    (count, result)
 }
 
 /// Does for the sending side what only the receiving task is there to do: writes answers, ends the

@@ -1,6 +1,7 @@
 //! The receiving half of a connection with what was read and not consumed.
 
 use super::buffer::ReadBuffer;
+use super::reading::LastRead;
 use crate::{Instant, Receiver};
 
 /// The receiving half of a connection with what was read and not consumed.
@@ -17,9 +18,10 @@ pub(super) struct Intake {
     /// The transport gave all that it had.
     pub(super) eof: bool,
     /// How many reads gave something since the last wait.
-    pub(super) reads: u32,
+    pub(super) reads: u8,
     /// So many bytes were read straight into the message that they belong to, and not looked at.
     pub(super) filled: u32,
+    pub(super) last_read: LastRead,
     /// The sending side's deadline as far as this side knows. It may be too early, never too late.
     pub(super) deadline: Option<Instant>,
     /// The transport was told of a deadline.
@@ -46,6 +48,7 @@ impl Inlet {
                 eof: false,
                 reads: 0,
                 filled: 0,
+                last_read: LastRead::Short,
                 deadline: None,
                 timed: false,
                 overdue: None,

@@ -8,6 +8,7 @@ mod error;
 mod inlet;
 mod io;
 mod output;
+mod reading;
 mod sending;
 mod serve;
 mod signals;

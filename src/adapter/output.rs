@@ -17,6 +17,9 @@ use crate::{CloseCode, Closed, Instant, Message, SendError, Sender, State, Trans
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
 
+/// More than this is written before more is read. It is as much as one segment of the kernel's.
+const MAX_PUT_OFF: usize = 64 * 1024;
+
 /// The sending half of a connection with the transport that it writes to.
 #[derive(Debug)]
 pub(super) struct Output<W> {
@@ -153,6 +156,13 @@ impl<W> Output<W> {
 }
 
 impl<W: WriteIo> Output<W> {
+    /// Whether there is time to read what is at hand before what waits is written.
+    pub(super) fn may_put_off(&self) -> bool {
+        // A read of a transport that blocks may last.
+        let is_little = self.sender.queued() < MAX_PUT_OFF && self.sender.is_drained();
+        is_little && !self.is_ending() && !self.has_news() && !self.io.is_blocking()
+    }
+
     /// Starts the closing handshake, and wakes the receiving task, which has a deadline now.
     pub(super) fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let now = self.io.now();

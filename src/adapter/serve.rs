@@ -22,8 +22,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
     /// Receives messages until the connection ends, and lends each to `handle`, together with the
     /// means to reply.
     ///
-    /// Replies to messages that came with one read leave in one write. But no reply waits for
-    /// anything else: whenever the handler does, for a database say, all replies so far are
+    /// Replies to messages that came with one read leave in one write, and if that read gave as much
+    /// as it could, so do those to what is read next. But no reply waits for anything else: whenever the handler does, for a database say, all replies so far are
     /// written.
     ///
     /// ```

@@ -1,5 +1,6 @@
 //! Messages and control frames while the connection is open.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,7 @@ crate::on_every_adapter!(
     with_tungstenite_as_server,
     with_tungstenite_as_client,
     pipelining,
+    full_reads,
     ping_and_pong,
     fragments,
     lending,
@@ -136,6 +138,26 @@ fn pipelining<A: Adapter>() {
     });
 }
 
+/// As many bytes as the adapter reads at once, and no more before they are answered.
+fn full_reads<A: Adapter>() {
+    let server = async |ws: A::Ws| echo(ws).await.unwrap();
+    let (closed, ()) = serve_raw::<A, _, _, _>(Config::new(), server, |mut stream| {
+        let payload = pattern(1024 - 8);
+        for reads in 1..4 {
+            let count = reads * 20;
+            stream
+                .write_all(&masked(0x82, &payload).repeat(count))
+                .unwrap();
+            for _ in 0..count {
+                assert!(read_frame(&mut stream) == Some((0x82, payload.clone())));
+            }
+        }
+        stream.write_all(&masked(0x88, b"")).unwrap();
+        assert_eq!(read_frame(&mut stream), Some((0x88, b"".to_vec())));
+    });
+    assert!(closed.clean);
+}
+
 fn ping_and_pong<A: Adapter>() {
     serve::<A, _, _, _, _>(Config::new(), echo, async |mut ws: A::Ws| {
         ws.ping(b"one").await.unwrap();
@@ -223,7 +245,6 @@ fn lending<A: Adapter>() {
 fn reading_answers_pings<A: Adapter>() {
     let server = async |mut ws: A::Ws| ws.recv().await.unwrap().unwrap().len();
     let (len, ()) = serve_raw::<A, _, _, _>(Config::new(), server, |mut stream| {
-        use std::io::Write;
         for i in 0..10 {
             stream.write_all(&masked(0x89, &[i; 5])).unwrap();
             assert_eq!(read_frame(&mut stream), Some((0x8A, vec![i; 5])));
@@ -245,7 +266,6 @@ fn reading_writes_what_was_fed<A: Adapter>() {
         ws.recv().await.unwrap().unwrap().len()
     };
     let (len, ()) = serve_raw::<A, _, _, _>(config, server, |mut stream| {
-        use std::io::Write;
         assert_eq!(read_frame(&mut stream), Some((0x81, b"fed".to_vec())));
         assert_eq!(read_frame(&mut stream).unwrap().1.len(), SIZE);
         stream.write_all(&masked(0x82, b"end")).unwrap();

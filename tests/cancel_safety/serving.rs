@@ -64,6 +64,173 @@ fn what_came_in_one_read_is_answered_in_one_write() {
     }
 }
 
+/// Whoever reads as much as there is room for reads on before it writes. So much is what an adapter
+/// reads at once.
+const FULL: usize = 20 * 1024;
+
+#[test]
+fn what_came_in_full_reads_is_answered_in_one_write() {
+    for dress in [std::convert::identity, watched] {
+        let mock = Mock::smooth();
+        let mut ws = server(&dress(Config::new()), &mock);
+        let task = Task::new();
+        let mut serving = pin!(echo(&mut ws));
+        let count = 2 * FULL / read(0, 16).len() + 1;
+        mock.give(&read(0, 16).repeat(count));
+        assert!(task.poll(serving.as_mut()).is_pending());
+        assert_eq!(mock.wire().writes, 1);
+        assert_eq!(mock.wire().reads, 4, "two full, one short, none");
+        assert!(mock.frames() == vec![texts(0, 16); count].concat());
+    }
+}
+
+/// Also when nothing comes behind a full read.
+#[test]
+fn a_full_read_is_answered_before_another_one_waits() {
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    let task = Task::new();
+    let mut serving = pin!(echo(&mut ws));
+    let count = FULL / 32;
+    mock.give(&masked(0x82, &[7; 26]).repeat(count));
+    assert!(task.poll(serving.as_mut()).is_pending());
+    assert!(mock.frames() == vec![(0x82, vec![7; 26]); count]);
+    assert_eq!(mock.wire().writes, 1);
+    task.woken();
+    for _ in 0..10 {
+        assert!(task.poll(serving.as_mut()).is_pending());
+        assert_eq!(task.woken(), 0);
+    }
+}
+
+/// However much is at hand, replies are put off neither for long nor in numbers.
+#[test]
+fn what_is_put_off_is_bounded() {
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    let mut most = 0;
+    mock.give(&read(0, 16).repeat(20 * FULL / 352));
+    let served = attempt(
+        1,
+        ws.serve(async |message, replies| {
+            most = most.max(replies.queued());
+            replies.send(message).await
+        }),
+    );
+    assert!(served.is_none());
+    assert!(most < 64 * 1024 + FULL, "{most}");
+    assert!(mock.wire().writes < 6, "{}", mock.wire().writes);
+
+    // One reply, and a peer that sends and sends.
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    let mut reads = 0;
+    mock.give(&read(0, 16).repeat(20 * FULL / 352));
+    let served = attempt(
+        1,
+        ws.serve(async |message, replies| {
+            if mock.wire().reads == 1 && replies.queued() == 0 {
+                replies.send(message).await?;
+            }
+            if replies.queued() > 0 {
+                reads = mock.wire().reads;
+            }
+            Ok::<_, SocketError>(())
+        }),
+    );
+    assert!(served.is_none());
+    assert_eq!(reads, 8);
+
+    // A queue of little room.
+    let mock = Mock::smooth();
+    let mut ws = server(&narrow(), &mock);
+    mock.give(&masked(0x82, &[7; 26]).repeat(4 * FULL / 32));
+    let served = attempt(
+        1,
+        ws.serve(async |message, replies| {
+            if replies.queued() == 0 {
+                replies.send(message).await?;
+                replies.send("and").await?;
+            }
+            reads = mock.wire().reads;
+            assert_eq!(mock.wire().writes + 1, reads);
+            Ok::<_, SocketError>(())
+        }),
+    );
+    assert!(served.is_none());
+    assert_eq!(reads, 4);
+}
+
+/// A pong leaves before anything else is read.
+#[test]
+fn a_pong_is_not_put_off() {
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    let mut reads = 0;
+    mock.give(&masked(0x89, b"there?"));
+    mock.give(&read(0, 16).repeat(2 * FULL / 352));
+    let served = attempt(
+        1,
+        ws.serve(async |_, _| {
+            reads = mock.wire().reads;
+            assert_eq!(mock.wire().writes, usize::from(reads > 1));
+            Ok::<_, SocketError>(())
+        }),
+    );
+    assert!(served.is_none());
+    assert!(reads > 1);
+    assert_eq!(mock.frames(), [(0x8A, b"there?".to_vec())]);
+}
+
+/// The deadline of what waits does not pass without an attempt to write it.
+#[test]
+fn what_is_put_off_is_written_in_time() {
+    let timeouts = Timeouts::new().with_write(Some(WRITE));
+    let mock = Mock::smooth();
+    mock.stop_the_clock();
+    let mut ws = server(&Config::new().with_timeouts(timeouts), &mock);
+    let mut reads = 0;
+    mock.give(&read(0, 16).repeat(5 * FULL / 352));
+    let served = attempt(
+        1,
+        ws.serve(async |message, replies| {
+            // It takes its time for each read.
+            if reads < mock.wire().reads {
+                reads = mock.wire().reads;
+                mock.wind(2 * WRITE);
+                replies.send(message).await?;
+            }
+            Ok::<_, SocketError>(())
+        }),
+    );
+    assert!(served.is_none());
+    assert_eq!(reads, 5);
+    assert_eq!(mock.frames().len(), 5);
+    assert_eq!(ws.state(), State::Open);
+}
+
+/// Large messages are read several at a time, and answered so.
+#[test]
+fn large_messages_that_follow_one_another_share_reads_and_writes() {
+    const COUNT: usize = 64;
+    let payload = vec![7; 16 << 10];
+    // The mask is all zeros.
+    let header = [0x82, 0xFE, 0x40, 0, 0, 0, 0, 0];
+    for round in 0..2 {
+        let mock = Mock::smooth();
+        let mut ws = server(&Config::new(), &mock);
+        mock.give(&[&header[..], &payload].concat().repeat(COUNT));
+        assert!(attempt(1, echo(&mut ws)).is_none());
+        assert!(mock.frames() == vec![(0x82, payload.clone()); COUNT]);
+        // In the second round the thread has what they are put together in.
+        if round == 1 {
+            let Wire { reads, writes, .. } = *mock.wire();
+            assert!(reads < COUNT * 2 / 3, "{reads}");
+            assert!(writes < COUNT / 2, "{writes}");
+        }
+    }
+}
+
 /// The first of three messages is answered in two parts, between which the handler waits.
 #[test]
 fn no_reply_waits_for_the_handler() {
