@@ -30,6 +30,7 @@ impl<'b> Event<'b> {
     /// # Errors
     ///
     /// The event, if it is something else.
+    #[inline]
     pub fn into_message(self) -> Result<Message<'b>, Self> {
         match self {
             Self::Text(text) => Ok(Message::Text(text)),

@@ -346,6 +346,7 @@ impl Connection {
     }
 
     /// How many bytes wait for the transport, control frames included.
+    #[inline]
     pub fn queued(&self) -> usize {
         self.sender.queued()
     }

@@ -23,7 +23,8 @@ impl Connection {
     /// ([`Limits::max_queued`](crate::Limits::max_queued)), [`SendError::NotOpen`] after a
     /// Close frame of either side or a failure, [`SendError::MessageInProgress`] between
     /// the fragments of another message. [`try_send`](Self::try_send) hands the message back.
-    #[inline]
+    // Out of line, every message would go through memory.
+    #[inline(always)]
     pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
         self.sender.send(message)
     }
@@ -64,11 +65,13 @@ impl Connection {
     }
 
     /// Whether a message would be queued and not be refused as [`SendError::Full`].
+    #[inline]
     pub fn has_room(&self) -> bool {
         self.sender.has_room()
     }
 
     /// Whether a message of this class would be queued and not be refused as [`SendError::Full`].
+    #[inline]
     pub fn has_room_for(&self, priority: Priority) -> bool {
         self.sender.has_room_for(priority)
     }
@@ -109,8 +112,8 @@ impl Connection {
     /// It saves the copy into the queue: a server's payload is written from where it is, and a client's
     /// is masked just before. A message in several frames calls `write` for each of them, until one
     /// was not taken whole; that one is copied. If something waits already or has to know of the
-    /// message (compression, an observer, a limit for all that is held, a queue that would be full),
-    /// it is queued and `write` is not called.
+    /// message (compression, an observer, a limit for all that is held), it is queued and `write` is not
+    /// called.
     ///
     /// So when [`queued`](Self::queued) is not 0 afterwards, go on with
     /// [`poll_transmit`](Self::poll_transmit).
@@ -135,7 +138,8 @@ impl Connection {
     /// # Panics
     ///
     /// If `write` claims to have taken more than it was given.
-    #[inline]
+    // Out of line, every message would go through memory.
+    #[inline(always)]
     pub fn send_through<'p>(
         &mut self,
         message: impl Into<Message<'p>>,

@@ -218,6 +218,12 @@ impl HeaderBytes {
         len: 0,
     };
 
+    /// All bytes that there are, and how many of them it has.
+    #[inline]
+    pub(crate) fn parts(&self) -> (&[u8; Header::MAX_LEN], usize) {
+        (&self.bytes, usize::from(self.len))
+    }
+
     /// Takes away what was sent of it, which is no more than there is.
     pub(crate) fn advance(&mut self, count: usize) {
         let Some((_, rest)) = self.split_at_checked(count) else {

@@ -40,13 +40,19 @@ impl Mask {
         Self { key }
     }
 
+    /// The key, as it is for the next byte of the payload.
+    #[inline]
+    pub(crate) const fn key(self) -> [u8; 4] {
+        self.key
+    }
+
     /// Masks or unmasks the next `bytes` of the payload in place.
     #[inline]
     pub fn apply(&mut self, bytes: &mut [u8]) {
         #[cfg(test)]
         crate::steps::looked_at(bytes.len());
         let (front, back) = self.advance(bytes.len());
-        // Up to 64 bytes, two blocks that may overlap cover everything without a loop. Both are
+        // Up to 128 bytes, two blocks that may overlap cover everything without a loop. Both are
         // read before either is written, and where they overlap they agree.
         match bytes.len() {
             0..4 => apply_tiny(bytes, front),
@@ -54,6 +60,7 @@ impl Mask {
             8..16 => apply_edges::<8>(bytes, front, back),
             16..32 => apply_edges::<16>(bytes, front, back),
             32..64 => apply_edges::<32>(bytes, front, back),
+            64..=128 => apply_edges::<64>(bytes, front, back),
             _ => wide::apply(bytes, front, back),
         }
     }
@@ -87,6 +94,7 @@ impl Mask {
             8..16 => copy_edges::<8>(src, dst, front, back),
             16..32 => copy_edges::<16>(src, dst, front, back),
             32..64 => copy_edges::<32>(src, dst, front, back),
+            64..=128 => copy_edges::<64>(src, dst, front, back),
             _ => wide::copy(src, dst, front, back),
         }
     }
@@ -115,7 +123,7 @@ fn apply_tiny(bytes: &mut [u8], key: [u8; 4]) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn apply_edges<const N: usize>(bytes: &mut [u8], front: [u8; 4], back: [u8; 4]) {
     let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else {
         return;
@@ -145,7 +153,7 @@ fn apply_blocks(bytes: &mut [u8], front: [u8; 4], back: [u8; 4]) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn copy_edges<const N: usize>(src: &[u8], dst: &mut [u8], front: [u8; 4], back: [u8; 4]) {
     if let (Some(block), Some(target)) = (src.first_chunk::<N>(), dst.first_chunk_mut::<N>()) {
         *target = xor(block, front);
@@ -158,7 +166,11 @@ fn copy_edges<const N: usize>(src: &[u8], dst: &mut [u8], front: [u8; 4], back: 
 #[inline(always)]
 fn copy_blocks(src: &[u8], dst: &mut [u8], front: [u8; 4], back: [u8; 4]) {
     for (block, target) in src.chunks_exact(BLOCK).zip(dst.chunks_exact_mut(BLOCK)) {
-        copy_edges::<BLOCK>(block, target, front, front);
+        if let (Some(block), Some(target)) =
+            (block.first_chunk::<BLOCK>(), target.first_chunk_mut())
+        {
+            *target = xor(block, front);
+        }
     }
     if let (Some(block), Some(target)) = (src.last_chunk::<BLOCK>(), dst.last_chunk_mut()) {
         *target = xor(block, back);

@@ -3,7 +3,7 @@
 #[cfg(feature = "std")]
 use core::cell::RefCell;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 /// Larger payloads get an allocation of their own, whose cost is little beside their copy.
 #[cfg(feature = "std")]
@@ -18,6 +18,11 @@ const BLOCK: usize = 4 * 1024;
 std::thread_local! {
     /// What is left of a block.
     static SPACE: RefCell<Option<BytesMut>> = const { RefCell::new(None) };
+}
+
+/// As [`copy`], not to be changed any more.
+pub(super) fn copy_frozen(payload: &[u8]) -> Bytes {
+    copy(payload).freeze()
 }
 
 /// Copies a payload that was borrowed.

@@ -1,6 +1,5 @@
 //! Puts messages together that arrive in more than one piece.
 
-use alloc::vec::Vec;
 use core::fmt;
 
 use super::buffer::{Buffer, Growth};
@@ -140,17 +139,3 @@ impl fmt::Debug for Assembler {
 ///
 /// Longer copies are slow on some processors: glibc makes them with `rep movsb`.
 pub(super) const STEP: usize = 2048;
-
-/// Copies and masks.
-pub(crate) fn append_masked(buffer: &mut Vec<u8>, piece: &[u8], mask: Option<Mask>) {
-    let Some(mut mask) = mask else {
-        buffer.extend_from_slice(piece);
-        return;
-    };
-    buffer.reserve(piece.len());
-    for step in piece.chunks(STEP) {
-        let start = buffer.len();
-        buffer.extend_from_slice(step);
-        mask.apply(buffer.get_mut(start..).unwrap_or_default());
-    }
-}

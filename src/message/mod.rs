@@ -14,7 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::error::SendError;
-pub(crate) use assembler::{Assembler, append_masked};
+pub(crate) use assembler::Assembler;
 pub(crate) use buffer::Growth;
 pub use payload::Payload;
 pub(crate) use payload::{Block, Pieces};
@@ -59,6 +59,7 @@ pub enum Message<'a> {
 
 impl<'a> Message<'a> {
     /// Whether this is text or binary.
+    #[inline]
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Text(_) => Kind::Text,
@@ -77,6 +78,7 @@ impl<'a> Message<'a> {
     }
 
     /// The payload of either kind.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
@@ -93,6 +95,7 @@ impl<'a> Message<'a> {
     }
 
     /// The payload of either kind, without its kind.
+    #[inline]
     pub fn into_payload(self) -> Payload<'a> {
         match self {
             Self::Text(text) => text.into_payload(),

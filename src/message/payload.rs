@@ -62,10 +62,12 @@ impl<'a> Payload<'a> {
     ///
     /// Copies of up to 512 bytes share blocks of 4 KiB of the thread's, which saves most allocations.
     /// Each keeps its block, so copy it once more ([`Bytes::copy_from_slice`]) to keep it for long.
+    // In line, so that a borrowed payload does not go through memory first.
+    #[inline(always)]
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
-            Repr::Borrowed(bytes) => arena::copy(bytes).freeze(),
-            Repr::Lent(bytes) => arena::copy(bytes).freeze(),
+            Repr::Borrowed(bytes) => arena::copy_frozen(bytes),
+            Repr::Lent(bytes) => arena::copy_frozen(bytes),
             Repr::Shared(bytes) => bytes,
             Repr::Unique(bytes) => bytes.freeze(),
             Repr::Buffer(bytes) => bytes.into_tight().into(),
@@ -172,6 +174,7 @@ impl<'a> Pieces<'a> {
 impl Deref for Payload<'_> {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Borrowed(bytes) => bytes,

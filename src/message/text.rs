@@ -58,6 +58,7 @@ impl<'a> Text<'a> {
     }
 
     /// The text.
+    #[inline]
     pub fn as_str(&self) -> &str {
         #[expect(unsafe_code, reason = "the text was validated when it arrived")]
         // SAFETY: the field's invariant. `From<&str>` and `From<String>` start from UTF-8;
@@ -70,6 +71,7 @@ impl<'a> Text<'a> {
     }
 
     /// The text as bytes that can be shared: free unless it is borrowed, then one copy.
+    #[inline]
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
     }
@@ -84,6 +86,7 @@ impl<'a> Text<'a> {
     }
 
     /// The text as plain bytes.
+    #[inline]
     pub fn into_payload(self) -> Payload<'a> {
         self.0
     }

@@ -1,14 +1,12 @@
 //! Messages and fragments on their way into data frames.
 
-use alloc::vec::Vec;
-
 use super::{SendOptions, Sender};
 use crate::connection::state::State;
 use crate::connection::transmit::{Place, Priority};
 use crate::error::SendError;
 use crate::frame::{Header, HeaderBytes, OpCode};
 use crate::mask::Mask;
-use crate::message::{Kind, Message, Payload, Pieces, Unsent, append_masked};
+use crate::message::{Kind, Message, Payload, Pieces, Unsent};
 use crate::utf8::Validator;
 
 /// Payloads from this size stay where they are and become a segment of their own; smaller ones are
@@ -41,7 +39,8 @@ impl Sender {
     /// # Errors
     ///
     /// As [`Connection::send`](crate::Connection::send).
-    #[inline]
+    // Out of line, every message would go through memory.
+    #[inline(always)]
     pub fn send<'p>(&mut self, message: impl Into<Message<'p>>) -> Result<(), SendError> {
         let message = message.into();
         if self.push_plain(&message) {
@@ -50,7 +49,11 @@ impl Sender {
         self.send_any(message, SendOptions::new())
     }
 
-    fn send_any(&mut self, message: Message<'_>, options: SendOptions) -> Result<(), SendError> {
+    pub(super) fn send_any(
+        &mut self,
+        message: Message<'_>,
+        options: SendOptions,
+    ) -> Result<(), SendError> {
         self.check_send(options.priority())?;
         self.push_message(message, options);
         Ok(())
@@ -236,9 +239,8 @@ impl Sender {
         if payload.len() >= CHAIN_MIN {
             self.push_large(outline.place(), header, key, payload);
         } else {
-            let append = |buffer: &mut Vec<u8>| append(buffer, &header, key, &payload);
-            let max = header.len() + payload.len();
-            self.queue.push_frame(outline.place(), max, append);
+            self.queue
+                .push_frame(outline.place(), &header, key, &payload);
         }
     }
 
@@ -255,11 +257,7 @@ impl Sender {
             Ok(payload) => self
                 .queue
                 .push_chained(place, header, payload, key.map(Mask::new)),
-            Err(payload) => {
-                let max = header.len() + payload.len();
-                let append = |buffer: &mut Vec<u8>| append(buffer, &header, key, &payload);
-                self.queue.push_frame(place, max, append);
-            }
+            Err(payload) => self.queue.push_frame(place, &header, key, &payload),
         }
     }
 
@@ -354,12 +352,4 @@ pub(super) fn frame_header(
         Some(key) => header.with_mask(key).encode(),
         None => header.encode(),
     }
-}
-
-/// Appends a frame, masking on the way.
-#[inline]
-fn append(buffer: &mut Vec<u8>, header: &[u8], key: Option<[u8; 4]>, payload: &[u8]) {
-    buffer.reserve(header.len() + payload.len());
-    buffer.extend_from_slice(header);
-    append_masked(buffer, payload, key.map(Mask::new));
 }

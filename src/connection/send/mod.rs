@@ -164,6 +164,7 @@ impl Sender {
     }
 
     /// How many bytes wait for the transport, control frames included.
+    #[inline]
     pub fn queued(&self) -> usize {
         self.queue.len()
     }

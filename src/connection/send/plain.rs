@@ -2,7 +2,6 @@
 
 use super::Sender;
 use crate::frame::short_header;
-use crate::mask::Mask;
 use crate::message::{Kind, Message};
 
 /// Longer messages may be queued without a copy; see `CHAIN_MIN`.
@@ -17,27 +16,19 @@ impl Sender {
             return false;
         };
         let is_short = payload.len() <= MAX_PLAIN.min(self.max_fragment as usize);
-        if !is_short || !self.is_plain(payload.len()) {
+        // A header has at most fourteen bytes. The message that reaches the limit takes the long
+        // way, where that is noted.
+        let is_full = self.queue.data_len() + payload.len() + 14 >= self.max_queued;
+        if !is_short | is_full || !self.is_plain(payload.len()) {
             return false;
         }
         self.note_plain(payload.len());
         // 6455-5.3-02: a fresh key for each frame.
         let key = self.keys.as_mut();
-        let key = key.map(|keys| u32::from_le_bytes(keys.next_key()));
+        let key = key.map(|keys| keys.next_key());
         let is_text = message.kind() == Kind::Text;
-        let (header, header_len) = short_header(is_text, len, key);
-        let max = header.len() + payload.len();
-        self.queue.push_whole(max, |buffer| {
-            buffer.reserve(max);
-            let start = buffer.len() + header_len;
-            // Eight bytes at once cost less than a few.
-            buffer.extend_from_slice(&header);
-            buffer.truncate(start);
-            buffer.extend_from_slice(payload);
-            if let Some(key) = key {
-                Mask::new(key.to_le_bytes()).apply(buffer.get_mut(start..).unwrap_or_default());
-            }
-        });
+        let (header, header_len) = short_header(is_text, len, key.map(u32::from_le_bytes));
+        self.queue.push_whole((&header, header_len), key, payload);
         true
     }
 
@@ -51,17 +42,14 @@ impl Sender {
         self.sent.payload += len as u64;
     }
 
-    /// Whether nothing but the counters has to know of a message of so many bytes.
+    /// Whether nothing but the counters and the queue has to know of a message of so many bytes.
     #[inline(always)]
     pub(super) fn is_plain(&self, len: usize) -> bool {
         // Every question is asked, so there is one branch and not one for each.
         let is_closing = self.closing.ended | self.closing.eof | self.closing.initiator.is_some();
         let is_busy = self.outgoing.is_some() | self.observed.is_some() | self.queue.has_classes();
         let is_bounded = self.max_memory != u32::MAX;
-        // A header has at most fourteen bytes. The message that reaches the limit takes the long
-        // way, where that is noted.
-        let is_full = self.queue.data_len() + len + 14 >= self.max_queued;
-        !(is_closing | is_busy | is_bounded | is_full) && !self.may_compress(len)
+        !(is_closing | is_busy | is_bounded) && !self.may_compress(len)
     }
 
     #[cfg(feature = "deflate")]

@@ -10,11 +10,13 @@ pub(super) struct Full(u8);
 
 impl Sender {
     /// Whether a message would be queued and not be refused as [`SendError::Full`].
+    #[inline]
     pub fn has_room(&self) -> bool {
         self.has_room_for(Priority::Normal)
     }
 
     /// Whether a message of this class would be queued and not be refused as [`SendError::Full`].
+    #[inline]
     pub fn has_room_for(&self, priority: Priority) -> bool {
         self.check_room(priority).is_ok()
     }

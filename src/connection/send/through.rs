@@ -1,16 +1,19 @@
 //! Messages that are written at once: what the transport takes is not queued, and from a certain size
 //! on not copied either, where there is no mask.
 
-use super::Sender;
 use super::data::Outline;
-use crate::connection::transmit::Priority;
+use super::{SendOptions, Sender};
+use crate::connection::transmit::{Joined, Priority};
 use crate::error::SendError;
 use crate::frame::{OpCode, short_header};
 use crate::mask::Mask;
 use crate::message::{Kind, Message, Payload};
 
 /// Up to so many bytes go over the stack: more than most messages have, and little to clear.
-const MAX_TINY: usize = 248;
+const MAX_SMALL: usize = 248;
+
+/// Of these there is even less to clear.
+const MAX_TINY: usize = 56;
 
 impl Sender {
     /// Sends a message through `write`; see
@@ -23,7 +26,8 @@ impl Sender {
     /// # Panics
     ///
     /// As [`Connection::send_through`](crate::Connection::send_through).
-    #[inline]
+    // Out of line, every message would go through memory.
+    #[inline(always)]
     pub fn send_through<'p>(
         &mut self,
         message: impl Into<Message<'p>>,
@@ -32,14 +36,22 @@ impl Sender {
         let message = message.into();
         let len = message.as_bytes().len();
         if !self.queue.is_empty() || !self.is_plain(len) {
-            return self.send(message);
+            return self.send_any(message, SendOptions::new());
         }
         self.note_plain(len);
         let is_one = len <= self.max_fragment as usize;
         match (u16::try_from(len), &mut self.keys) {
-            (Ok(short), keys) if is_one && len <= MAX_TINY => {
+            (Ok(short), keys) if is_one && len <= MAX_SMALL => {
                 let key = keys.as_mut().map(|keys| keys.next_key());
-                self.write_tiny(&message, short, key, write);
+                if len <= MAX_TINY {
+                    self.write_joined::<{ MAX_TINY + 8 }>(&message, short, key, write);
+                } else {
+                    self.write_joined::<{ MAX_SMALL + 8 }>(&message, short, key, write);
+                }
+            }
+            (Ok(short), Some(keys)) if is_one => {
+                let key = keys.next_key();
+                self.write_masked(&message, short, key, write);
             }
             (Ok(short), None) if is_one => {
                 let (written, is_all) = self.write_short(&message, short, write);
@@ -55,8 +67,9 @@ impl Sender {
 
     /// A message that is put together on the stack: to mask it, and because not every transport
     /// writes two pieces at once.
-    #[inline]
-    fn write_tiny(
+    // In line, the message stays in registers.
+    #[inline(always)]
+    fn write_joined<const MAX: usize>(
         &mut self,
         message: &Message<'_>,
         len: u16,
@@ -69,7 +82,7 @@ impl Sender {
             len,
             key.map(u32::from_le_bytes),
         );
-        let mut frame = [0; MAX_TINY + 8];
+        let mut frame = [0; MAX];
         let (start, _) = frame.split_at_mut(header.len());
         start.copy_from_slice(&header);
         let end = header_len + payload.len();
@@ -84,8 +97,31 @@ impl Sender {
         if written == frame.len() {
             self.queue.note_written(written, true);
         } else {
-            self.queue
-                .push_whole(frame.len(), |buffer| buffer.extend_from_slice(frame));
+            // It is masked already.
+            self.queue.push_whole((&[], 0), None, frame);
+            self.queue.advance(written);
+            self.note_room();
+        }
+    }
+
+    /// A message that is put together in memory of the thread's, masked on the way.
+    #[inline(always)]
+    fn write_masked(
+        &mut self,
+        message: &Message<'_>,
+        len: u16,
+        key: [u8; 4],
+        write: impl FnOnce(&[&[u8]]) -> usize,
+    ) {
+        let key_in_header = Some(u32::from_le_bytes(key));
+        let (header, header_len) = short_header(message.kind() == Kind::Text, len, key_in_header);
+        let frame = Joined::of_frame((&header, header_len), Some(key), message.as_bytes());
+        let written = write(&[&frame, &[]]);
+        if written == frame.len() {
+            self.queue.note_written(written, true);
+            frame.release();
+        } else {
+            self.queue.push_joined(frame);
             self.queue.advance(written);
             self.note_room();
         }

@@ -1,11 +1,11 @@
 //! Data frames of one class, in order.
 
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
 
+use super::joined::Joined;
 use super::segment::Segment;
 use super::spare;
 use crate::frame::{Header, HeaderBytes, Rules};
@@ -43,7 +43,7 @@ pub(super) struct Lane {
     segments: VecDeque<Segment>,
     /// Small frames that came last, to be joined by more. INVARIANT: whole frames, none of it
     /// sent.
-    tail: Vec<u8>,
+    tail: Joined,
     /// Bytes in `segments` and `tail`.
     len: usize,
     /// Where the last compressed message ends, less what was sent.
@@ -76,27 +76,39 @@ impl Lane {
         }
     }
 
-    /// Queues a frame of up to `max` bytes in one piece: `write` appends it to the buffer that it is
-    /// given.
-    #[inline]
-    pub(super) fn push_frame(&mut self, ends: Ends, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let before = self.tail.len();
-        if max > self.tail.capacity() - before {
-            self.grow_tail(before + max);
+    /// Queues a frame in one piece; see [`Joined::push`].
+    #[inline(always)]
+    pub(super) fn push_frame<const N: usize>(
+        &mut self,
+        ends: Ends,
+        header: (&[u8; N], usize),
+        key: Option<[u8; 4]>,
+        payload: &[u8],
+    ) {
+        let max = N + payload.len();
+        if max > self.tail.room() {
+            self.grow_tail(max);
         }
-        write(&mut self.tail);
-        self.len += self.tail.len() - before;
+        self.len += self.tail.push(header, key, payload);
         if self.tail.len() >= SEGMENT_SIZE {
             self.close_tail(ends);
         }
     }
 
-    /// Makes room in a larger buffer of the thread's.
+    /// Queues a message that was put together elsewhere, while nothing waits.
+    pub(super) fn push_joined(&mut self, frame: Joined) {
+        self.len += frame.len();
+        mem::replace(&mut self.tail, frame).release();
+        if self.len >= SEGMENT_SIZE {
+            self.close_tail(Ends::Message);
+        }
+    }
+
+    /// Makes room for so many bytes more.
     #[cold]
-    fn grow_tail(&mut self, needed: usize) {
-        let mut larger = spare::take_buffer(needed);
-        larger.extend_from_slice(&self.tail);
-        spare::put_buffer(mem::replace(&mut self.tail, larger));
+    #[inline(never)]
+    fn grow_tail(&mut self, more: usize) {
+        self.tail.grow(more);
     }
 
     /// Queues a frame whose payload stays where it is; `last` is what the frame before it ends.
@@ -150,9 +162,7 @@ impl Lane {
     /// Notes that all of it was sent, and gives its memory back.
     #[inline]
     pub(super) fn clear(&mut self) {
-        if self.tail.capacity() > 0 {
-            spare::put_buffer(mem::take(&mut self.tail));
-        }
+        mem::take(&mut self.tail).release();
         if self.segments.capacity() > 0 {
             self.clear_segments();
         }
@@ -211,7 +221,7 @@ impl Lane {
                 }
                 (bytes, ends)
             }
-            None => (mem::take(&mut self.tail).into(), last),
+            None => (mem::take(&mut self.tail).into_bytes(), last),
         };
         self.note_sent(bytes.len());
         (bytes, ends)

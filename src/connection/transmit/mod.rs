@@ -2,6 +2,7 @@
 
 mod control;
 mod debug;
+mod joined;
 mod lane;
 mod others;
 mod schedule;
@@ -17,6 +18,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes};
 
 pub(super) use control::{Control, MAX_CONTROL_QUEUED};
+pub(super) use joined::Joined;
 use lane::{Ends, Lane};
 use others::Others;
 #[cfg(feature = "std")]
@@ -131,9 +133,21 @@ impl Queue {
     }
 
     /// Queues a message in one frame, if there are no other classes and none is open.
-    #[inline]
-    pub(super) fn push_whole(&mut self, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        self.normal.push_frame(Ends::Message, max, write);
+    #[inline(always)]
+    pub(super) fn push_whole<const N: usize>(
+        &mut self,
+        header: (&[u8; N], usize),
+        key: Option<[u8; 4]>,
+        payload: &[u8],
+    ) {
+        self.normal.push_frame(Ends::Message, header, key, payload);
+    }
+
+    /// Queues a message in one frame, while nothing waits.
+    #[cold]
+    pub(super) fn push_joined(&mut self, frame: Joined) {
+        debug_assert!(self.is_empty(), "what waits goes first");
+        self.normal.push_joined(frame);
     }
 
     /// Notes a data frame that was written without being queued, while nothing was.
@@ -155,16 +169,17 @@ impl Queue {
         Transmit(self).advance(count);
     }
 
-    /// Queues a data frame in one piece: `write` appends it to the buffer that it is given.
+    /// Queues a data frame in one piece, masked on the way.
     #[inline]
     pub(super) fn push_frame(
         &mut self,
         place: Place,
-        max: usize,
-        write: impl FnOnce(&mut Vec<u8>),
+        header: &HeaderBytes,
+        key: Option<[u8; 4]>,
+        payload: &[u8],
     ) {
         self.push(place, |lane| {
-            lane.push_frame(Ends::message_if(place.fin), max, write);
+            lane.push_frame(Ends::message_if(place.fin), header.parts(), key, payload);
         });
     }
 
@@ -566,10 +581,8 @@ mod tests {
     }
 
     fn push(queue: &mut Queue, payload: &[u8]) {
-        let frame = frame(0x82, payload);
-        queue.push_frame(PLACE, frame.len(), |buffer| {
-            buffer.extend_from_slice(&frame)
-        });
+        let header = Header::new(OpCode::Binary, payload.len() as u64).encode();
+        queue.push_frame(PLACE, &header, None, payload);
     }
 
     fn push_chained(queue: &mut Queue, payload: &'static [u8]) {

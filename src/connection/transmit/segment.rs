@@ -1,21 +1,21 @@
 //! What waits in a lane, piece by piece.
 
 use core::mem;
+use core::ops::Deref;
 
-use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
+use super::joined::Joined;
 use super::lane::Ends;
-use super::spare;
 use crate::frame::HeaderBytes;
 use crate::mask::Mask;
-use crate::message::{Block, append_masked};
+use crate::message::Block;
 
 /// Small frames one after the other, or one large frame whose payload stayed where it was.
 pub(super) struct Segment {
     /// What is left of the large frame's header.
     header: HeaderBytes,
-    bytes: Block,
+    bytes: Content,
     /// How much of `bytes` was sent.
     sent: usize,
     /// `bytes` has still to be masked with it. That is done when it is about to leave, so that it is
@@ -25,9 +25,14 @@ pub(super) struct Segment {
     pub(super) ends: Ends,
 }
 
+enum Content {
+    Joined(Joined),
+    Payload(Block),
+}
+
 impl Segment {
-    pub(super) fn frames(frames: Vec<u8>, ends: Ends) -> Self {
-        Self::chained(HeaderBytes::EMPTY, Block::Vec(frames), None, ends)
+    pub(super) fn frames(frames: Joined, ends: Ends) -> Self {
+        Self::new(HeaderBytes::EMPTY, Content::Joined(frames), None, ends)
     }
 
     pub(super) fn chained(
@@ -36,9 +41,13 @@ impl Segment {
         mask: Option<Mask>,
         ends: Ends,
     ) -> Self {
+        Self::new(header, Content::Payload(payload), mask, ends)
+    }
+
+    fn new(header: HeaderBytes, bytes: Content, mask: Option<Mask>, ends: Ends) -> Self {
         Self {
             header,
-            bytes: payload,
+            bytes,
             sent: 0,
             mask,
             ends,
@@ -60,12 +69,14 @@ impl Segment {
     }
 
     fn apply(&mut self, mut mask: Mask) {
-        if let Some(bytes) = self.bytes.as_mut() {
+        let Content::Payload(payload) = &mut self.bytes else {
+            return;
+        };
+        if let Some(bytes) = payload.as_mut() {
             return mask.apply(bytes);
         }
-        let mut masked = spare::take_buffer(self.bytes.len());
-        append_masked(&mut masked, &self.bytes, Some(mask));
-        self.bytes = Block::Vec(masked);
+        let masked = Joined::of_frame((&[], 0), Some(mask.key()), payload);
+        self.bytes = Content::Joined(masked);
     }
 
     /// The header, which may have left, and what is behind it, with what they end.
@@ -110,8 +121,8 @@ impl Segment {
 
     /// Gives the memory of what was sent back.
     pub(super) fn release(self) {
-        if let Block::Vec(bytes) = self.bytes {
-            spare::put_buffer(bytes);
+        if let Content::Joined(bytes) = self.bytes {
+            bytes.release();
         }
     }
 
@@ -134,14 +145,34 @@ impl Segment {
         }
         let mut bytes = self.take_rest();
         let rest = Block::Bytes(bytes.split_off(end));
-        self.bytes = Block::Bytes(bytes);
+        self.bytes = Content::Payload(Block::Bytes(bytes));
         let ends = mem::replace(&mut self.ends, ends);
         Some(Self::chained(HeaderBytes::EMPTY, rest, None, ends))
     }
 
     fn take_rest(&mut self) -> Bytes {
-        let mut bytes = mem::take(&mut self.bytes).into_bytes();
+        let mut bytes = match mem::take(&mut self.bytes) {
+            Content::Joined(frames) => frames.into_bytes(),
+            Content::Payload(payload) => payload.into_bytes(),
+        };
         bytes.advance(mem::take(&mut self.sent));
         bytes
+    }
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Payload(Block::default())
+    }
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Joined(frames) => frames,
+            Self::Payload(payload) => payload,
+        }
     }
 }

@@ -1,20 +1,21 @@
 //! What a thread keeps for the next lane that has something to send, so that a message costs no
 //! allocation and an idle connection no memory.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+use alloc::vec;
 
 pub(super) use thread::{put_buffer, put_queue, take_buffer, take_queue};
 
 /// A buffer that is larger than needed, so that what grows frame by frame is not copied each time. Of
 /// few sizes, so that it fits the next one, too.
-fn new_buffer(needed: usize) -> Vec<u8> {
-    Vec::with_capacity(needed.next_power_of_two())
+fn new_buffer(needed: usize) -> Box<[u8]> {
+    vec![0; needed.next_power_of_two()].into()
 }
 
 #[cfg(feature = "std")]
 mod thread {
+    use alloc::boxed::Box;
     use alloc::collections::VecDeque;
-    use alloc::vec::Vec;
     use core::cell::Cell;
 
     use super::super::segment::Segment;
@@ -43,19 +44,18 @@ mod thread {
 
     // While a thread ends there is nothing kept any more.
 
-    /// An empty buffer for at least `needed` bytes, which is not much larger.
+    /// A buffer of at least `needed` bytes, and not many more. There may be something in it.
     #[inline]
-    pub(in super::super) fn take_buffer(needed: usize) -> Vec<u8> {
+    pub(in super::super) fn take_buffer(needed: usize) -> Box<[u8]> {
         let max = needed.saturating_mul(MAX_SPARE).max(ALWAYS);
         let taken = BUFFERS.try_with(|spares| spares.take(needed, max));
         let new = || super::new_buffer(needed.max(LEAST));
-        taken.ok().flatten().unwrap_or_else(new)
+        taken.ok().flatten().map_or_else(new, Box::from)
     }
 
     #[inline]
-    pub(in super::super) fn put_buffer(mut buffer: Vec<u8>) {
-        buffer.clear();
-        let _ended = BUFFERS.try_with(|spares| spares.put(buffer));
+    pub(in super::super) fn put_buffer(buffer: Box<[u8]>) {
+        let _ended = BUFFERS.try_with(|spares| spares.put(buffer.into()));
     }
 
     pub(in super::super) fn take_queue() -> VecDeque<Segment> {
@@ -73,16 +73,16 @@ mod thread {
 /// Without threads there is nobody to keep anything.
 #[cfg(not(feature = "std"))]
 mod thread {
+    use alloc::boxed::Box;
     use alloc::collections::VecDeque;
-    use alloc::vec::Vec;
 
     use super::super::segment::Segment;
 
-    pub(in super::super) fn take_buffer(needed: usize) -> Vec<u8> {
+    pub(in super::super) fn take_buffer(needed: usize) -> Box<[u8]> {
         super::new_buffer(needed)
     }
 
-    pub(in super::super) fn put_buffer(_buffer: Vec<u8>) {}
+    pub(in super::super) fn put_buffer(_buffer: Box<[u8]>) {}
 
     pub(in super::super) fn take_queue() -> VecDeque<Segment> {
         VecDeque::new()
@@ -98,16 +98,16 @@ mod tests {
     /// Without `std` each frame had a buffer of its size, and all before it were copied again.
     #[test]
     fn regression_what_grew_frame_by_frame_was_copied_each_time() {
-        let mut buffer = Vec::new();
-        let mut copied = 0;
-        for frame in 1..=1000 {
-            let needed = 24 * frame;
-            if needed > buffer.capacity() {
-                copied += buffer.len();
+        let mut buffer: Box<[u8]> = Box::default();
+        let (mut filled, mut copied) = (0, 0);
+        for _ in 1..=1000 {
+            let needed = filled + 24;
+            if needed > buffer.len() {
+                copied += filled;
                 buffer = new_buffer(needed);
             }
-            buffer.resize(needed, 0);
+            filled = needed;
         }
-        assert!(copied <= 2 * buffer.len(), "{copied}");
+        assert!(copied <= 2 * filled, "{copied}");
     }
 }

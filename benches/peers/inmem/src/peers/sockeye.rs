@@ -19,6 +19,8 @@ use crate::upgrade;
 const READ: usize = 20 * 1024;
 /// From this size on a server does not copy payloads that it is given as `Bytes`.
 const SHARE_MIN: usize = 4096;
+/// So much is queued before it is written, as others have it by default: it is still in the cache then.
+const WRITE: usize = 64 * 1024;
 /// How many segments go into one write.
 const MAX_SLICES: usize = 16;
 
@@ -44,11 +46,7 @@ impl<const OWNED: bool> Core<OWNED> {
     /// The clock is read once for all of them, as a loop reads it once when it is woken for many
     /// sockets.
     #[inline]
-    fn turn(
-        &mut self,
-        count: usize,
-        mut handle: impl FnMut(&mut Connection, &mut MemIo, Message<'_>),
-    ) {
+    fn turn(&mut self, count: usize, handler: &mut impl Handle) {
         let now = now();
         let mut left = count;
         loop {
@@ -57,7 +55,7 @@ impl<const OWNED: bool> Core<OWNED> {
                 let event = self.conn.receive(now, &mut input).expect("valid frames");
                 let Some(event) = event else { break };
                 let message = event.into_message().expect("nothing but messages");
-                handle(&mut self.conn, &mut self.io, message);
+                handler.handle(&mut self.conn, &mut self.io, message);
                 left -= 1;
             }
             self.unread.start += input.consumed();
@@ -65,7 +63,7 @@ impl<const OWNED: bool> Core<OWNED> {
             if left == 0 {
                 return;
             }
-            if let Some(messages) = self.read_into_place(now, &mut handle) {
+            if let Some(messages) = self.read_into_place(now, handler) {
                 left -= messages;
                 continue;
             }
@@ -77,20 +75,55 @@ impl<const OWNED: bool> Core<OWNED> {
 }
 
 /// Does something with a message.
-type Handle<'h> = dyn FnMut(&mut Connection, &mut MemIo, Message<'_>) + 'h;
+trait Handle {
+    // Always in line, which closures cannot ask for: it is a part of the loop.
+    fn handle(&mut self, conn: &mut Connection, io: &mut MemIo, message: Message<'_>);
+}
+
+/// Looks at it, borrowed or kept.
+struct Visit<F, const OWNED: bool>(F);
+
+impl<F: FnMut(&[u8]), const OWNED: bool> Handle for Visit<F, OWNED> {
+    #[inline(always)]
+    fn handle(&mut self, _: &mut Connection, _: &mut MemIo, message: Message<'_>) {
+        if OWNED {
+            self.0(&message.into_payload().into_bytes());
+        } else {
+            self.0(message.as_bytes());
+        }
+    }
+}
+
+/// Sends it back.
+struct Echo {
+    index: usize,
+    flush_every: usize,
+}
+
+impl Handle for Echo {
+    #[inline(always)]
+    fn handle(&mut self, conn: &mut Connection, io: &mut MemIo, message: Message<'_>) {
+        let now = self.flush_every == 1;
+        send(conn, io, message, now);
+        self.index += 1;
+        if !now && self.index % self.flush_every == 0 {
+            flush(conn, io);
+        }
+    }
+}
 
 impl<const OWNED: bool> Core<OWNED> {
     /// Reads the rest of a large frame where it belongs, if there is one, and returns how many
     /// messages that gave.
     // Out of line, so that the other way, which most messages go, is one with what handles them.
     #[inline(never)]
-    fn read_into_place(&mut self, now: Instant, handle: &mut Handle<'_>) -> Option<usize> {
+    fn read_into_place(&mut self, now: Instant, handler: &mut dyn Handle) -> Option<usize> {
         let room = self.conn.payload_mut()?;
         let count = self.io.read(room).expect("endless input");
         let event = self.conn.filled(now, count).expect("valid frames");
         let Some(event) = event else { return Some(0) };
         let message = event.into_message().expect("nothing but messages");
-        handle(&mut self.conn, &mut self.io, message);
+        handler.handle(&mut self.conn, &mut self.io, message);
         Some(1)
     }
 }
@@ -114,21 +147,16 @@ impl<const OWNED: bool> Peer for Core<OWNED> {
         }
     }
 
-    fn receive(&mut self, count: usize, mut visit: impl FnMut(&[u8])) {
-        self.turn(count, |_, _, message| {
-            if OWNED {
-                visit(&message.into_payload().into_bytes());
-            } else {
-                visit(message.as_bytes());
-            }
-        });
+    fn receive(&mut self, count: usize, visit: impl FnMut(&[u8])) {
+        self.turn(count, &mut Visit::<_, OWNED>(visit));
     }
 
     fn send(&mut self, payloads: &[Bytes], count: usize, flush_every: usize) {
         for (index, payload) in (1..=count).zip(payloads.iter().cycle()) {
             let (conn, io) = (&mut self.conn, &mut self.io);
             let now = flush_every == 1;
-            if payload.len() < SHARE_MIN {
+            // What is written at once need not be shared.
+            if now || payload.len() < SHARE_MIN {
                 send(conn, io, &payload[..], now);
             } else {
                 send(conn, io, payload.clone(), now);
@@ -142,15 +170,8 @@ impl<const OWNED: bool> Peer for Core<OWNED> {
     }
 
     fn echo(&mut self, count: usize, flush_every: usize) {
-        let mut index = 0;
-        self.turn(count, |conn, io, message| {
-            let now = flush_every == 1;
-            send(conn, io, message, now);
-            index += 1;
-            if !now && index % flush_every == 0 {
-                flush(conn, io);
-            }
-        });
+        let index = 0;
+        self.turn(count, &mut Echo { index, flush_every });
         flush(&mut self.conn, &mut self.io);
     }
 
@@ -250,7 +271,7 @@ fn send<'m>(conn: &mut Connection, io: &mut MemIo, message: impl Into<Message<'m
             flush(conn, io);
         }
     } else {
-        if !conn.has_room() {
+        if conn.queued() >= WRITE {
             flush(conn, io);
         }
         conn.send(message).expect("room, on an open connection");
