@@ -144,7 +144,8 @@ proptest! {
             prop_assert_eq!(result, queued.send(payload));
             written.extend(drain(&mut through));
             sent.extend(drain(&mut queued));
-            prop_assert_eq!(through.poll_drained(), queued.poll_drained());
+            // What went through did not fill the queue, so that has not drained either.
+            prop_assert!(through.poll_drained() <= queued.poll_drained());
         }
         let (written, sent) = (parse(role, &written), parse(role, &sent));
         prop_assert_eq!(brief(&written), brief(&sent));
