@@ -59,12 +59,20 @@ impl Receiver {
         let key = header.last_chunk().copied().filter(|_| self.is_masked);
         if whole.is_text {
             let text = Text::unmask(payload, key.map(Mask::new));
-            return Ok(Event::Text(text.map_err(|_| Error::InvalidUtf8)?));
+            return Ok(Event::Text(text.map_err(|_| self.note_invalid())?));
         }
         if let Some(key) = key {
             Mask::new(key).apply(payload);
         }
         Ok(Event::Binary(payload.into()))
+    }
+
+    /// Counts as a frame what was counted as a message.
+    #[cold]
+    fn note_invalid(&mut self) -> Error {
+        self.whole_messages -= 1;
+        self.received.frames += 1;
+        Error::InvalidUtf8
     }
 
     /// Ends receiving, with the error that is to be repeated.
