@@ -38,7 +38,8 @@ pub use adapter::futures;
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 pub use adapter::{
-    ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo, reconnect,
+    ByteStream, ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo,
+    reconnect,
 };
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};

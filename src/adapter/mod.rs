@@ -2,6 +2,7 @@
 
 mod alone;
 mod buffer;
+mod byte_stream;
 mod connect;
 mod driver;
 mod error;
@@ -25,6 +26,7 @@ pub mod reconnect;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
+pub use byte_stream::ByteStream;
 pub use error::SocketError;
 pub use io::{ReadIo, WriteIo};
 pub use serve::Replies;

@@ -28,6 +28,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod byte_stream;
 mod halves;
 mod reconnect;
 mod stream;
@@ -54,6 +55,7 @@ use crate::{
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
 
+pub use byte_stream::ByteStream;
 pub use halves::{ReceiveHalf, SendHalf};
 pub use reconnect::{Reconnecting, reconnect, reconnect_with};
 pub use stream::{BlockingIo, Stream, Untimed};
