@@ -7,6 +7,7 @@
 //!
 //! Each TCP connection is a WebSocket connection of its own, and both of its directions end by
 //! themselves. Whoever may connect to the exit may use it: put it behind authentication.
+#![allow(clippy::print_stdout, reason = "it talks to people")]
 
 use std::io;
 use std::net::SocketAddr;

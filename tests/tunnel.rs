@@ -76,7 +76,7 @@ fn carries(options: &[&str]) {
     let with = |arguments: &[&str]| Tunnel::start(&[arguments, options].concat());
     let exit = with(&["exit", "127.0.0.1:0", &server]);
     let enter = with(&["enter", "127.0.0.1:0", &format!("ws://{}/", exit.1)]);
-    let clients: Vec<_> = [0, 1, 1000, 5_000_000]
+    let clients: Vec<_> = [0, 1, 1000, 2_000_000]
         .into_iter()
         .zip(1..)
         .map(|(len, seed)| {

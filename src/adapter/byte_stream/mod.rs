@@ -295,13 +295,23 @@ fn end_of(closed: Option<Closed>) -> io::Result<usize> {
 }
 
 fn to_io(error: SocketError) -> io::Error {
-    let kind = match error {
-        SocketError::Io(error) => return error,
-        SocketError::Connection(Error::Eof) => ErrorKind::UnexpectedEof,
-        SocketError::Connection(Error::Timeout(_)) => ErrorKind::TimedOut,
-        SocketError::Connection(_) => ErrorKind::InvalidData,
-        SocketError::Send(SendError::NotOpen) => ErrorKind::BrokenPipe,
-        _ => ErrorKind::Other,
+    if let SocketError::Io(error) = error {
+        return error;
+    }
+    let kind = if let SocketError::Connection(error) = error {
+        match error {
+            Error::Eof => ErrorKind::UnexpectedEof,
+            Error::Timeout(_) => ErrorKind::TimedOut,
+            Error::Protocol(_)
+            | Error::InvalidUtf8
+            | Error::InvalidDeflate
+            | Error::Capacity(_)
+            | Error::Policy(_) => ErrorKind::InvalidData,
+        }
+    } else if matches!(error, SocketError::Send(SendError::NotOpen)) {
+        ErrorKind::BrokenPipe
+    } else {
+        ErrorKind::Other
     };
     io::Error::new(kind, error)
 }
