@@ -80,5 +80,29 @@ mod auth {}
 #[doc = include_str!("../docs/RECONNECTING.md")]
 mod reconnecting {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/BACKPRESSURE.md")]
+mod backpressure {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/COOKBOOK.md")]
+mod cookbook {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/HARDENING.md")]
+mod hardening {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/KEEPALIVE.md")]
+mod keepalive {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/MEMORY.md")]
+mod memory {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/MIGRATING.md")]
+mod migrating {}
+
 #[cfg(test)]
 mod steps;
