@@ -89,6 +89,10 @@ mod backpressure {}
 mod cookbook {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/DEPLOYMENT.md")]
+mod deployment {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/HARDENING.md")]
 mod hardening {}
 
