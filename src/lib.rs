@@ -28,6 +28,8 @@ mod negotiated;
 mod random;
 mod spare;
 mod time;
+#[cfg(feature = "rustls")]
+pub mod tls;
 pub mod utf8;
 
 #[cfg(feature = "blocking")]
