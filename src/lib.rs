@@ -40,7 +40,8 @@ pub use adapter::futures;
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 pub use adapter::{
-    ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo, reconnect,
+    Connector, ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo,
+    connector, reconnect,
 };
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
