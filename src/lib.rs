@@ -59,6 +59,8 @@ pub use connection::{Compress, Prepared};
 #[cfg(feature = "handshake")]
 pub use error::HandshakeError;
 pub use error::{CapacityError, Error, PolicyError, ProtocolError, SendError, Timeout};
+#[cfg(feature = "handshake")]
+pub use handshake::proxy;
 pub use input::Input;
 pub use message::{Kind, Message, Payload, Text, Unsent};
 pub use negotiated::Negotiated;

@@ -23,6 +23,7 @@ mod compose;
 mod head;
 mod opening;
 mod origin;
+pub mod proxy;
 mod redirect;
 mod request;
 mod server;
