@@ -28,6 +28,8 @@ mod negotiated;
 mod random;
 mod spare;
 mod time;
+#[cfg(feature = "rustls")]
+pub mod tls;
 pub mod utf8;
 
 #[cfg(feature = "blocking")]
@@ -38,8 +40,8 @@ pub use adapter::futures;
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 pub use adapter::{
-    ByteStream, ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo,
-    reconnect,
+    ByteStream, Connector, ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket,
+    WriteIo, connector, reconnect,
 };
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
@@ -75,6 +77,10 @@ mod embedding {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/AUTH.md")]
 mod auth {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/CLIENTS.md")]
+mod clients {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/RECONNECTING.md")]

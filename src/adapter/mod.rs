@@ -4,6 +4,7 @@ mod alone;
 mod buffer;
 mod byte_stream;
 mod connect;
+pub mod connector;
 mod driver;
 mod error;
 mod inlet;
@@ -27,6 +28,7 @@ pub mod reconnect;
 pub mod tokio;
 
 pub use byte_stream::ByteStream;
+pub use connector::Connector;
 pub use error::SocketError;
 pub use io::{ReadIo, WriteIo};
 pub use serve::Replies;

@@ -4,11 +4,10 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use sockeye::connector::ConnectError;
 use sockeye::handshake::ClientRequest;
-use sockeye::proxy::{Proxy, ProxyError, SocksFailure, Tunnel};
-use sockeye::{CloseCode, Config, Input};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use sockeye::proxy::{Proxy, ProxyError, SocksFailure};
+use sockeye::{CloseCode, Config, Connector, SocketError};
 use tokio::time::timeout;
 
 use crate::processes::{Process, Scratch, free_address, replace};
@@ -41,30 +40,10 @@ fn microsocks(options: &[&str]) -> (Process, SocketAddr) {
 }
 
 /// Connects through the proxy at `url` to `host`.
-async fn through(url: &str, host: &str, port: u16) -> Result<Socket, ProxyError> {
-    let proxy = Proxy::parse(url).unwrap();
-    let mut stream = TcpStream::connect((proxy.host(), proxy.port()))
-        .await
-        .unwrap();
-    let mut tunnel = Tunnel::new(&proxy, host, port)?;
-    let mut buffer = [0; 512];
-    loop {
-        while let Some(output) = tunnel.poll_transmit() {
-            stream.write_all_buf(output).await.unwrap();
-        }
-        let count = stream.read(&mut buffer).await.unwrap();
-        if count == 0 {
-            tunnel.handle_eof()?;
-        }
-        let mut input = Input::new(&mut buffer[..count]);
-        if tunnel.receive(&mut input)?.is_some() {
-            break;
-        }
-    }
+async fn through(url: &str, host: &str, port: u16) -> Result<Socket, SocketError> {
+    let connector = Connector::new().with_proxy(Proxy::parse(url).unwrap());
     let request = ClientRequest::new(&format!("ws://{host}:{port}/")).unwrap();
-    let (ws, _) = sockeye::tokio::client(stream, &request, &Config::new())
-        .await
-        .unwrap();
+    let (ws, _) = sockeye::tokio::connect_through(&connector, &request).await?;
     Ok(ws)
 }
 
@@ -80,10 +59,15 @@ async fn talks(url: &str, host: &str, port: u16) {
     timeout(Duration::from_secs(20), all).await.unwrap();
 }
 
-/// Why a proxy lets nobody through.
-async fn refusal(url: &str, port: u16) -> ProxyError {
+/// Why a proxy lets nobody through, and whether a client that reconnects comes back.
+async fn refusal(url: &str, port: u16) -> (ProxyError, bool) {
     let attempt = timeout(Duration::from_secs(20), through(url, "127.0.0.1", port));
-    attempt.await.unwrap().expect_err("refused")
+    let error = attempt.await.unwrap().expect_err("refused");
+    let is_retried = error.class().is_retryable();
+    match error {
+        SocketError::Connect(ConnectError::Proxy(error)) => (error, is_retried),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn status(error: &ProxyError) -> u16 {
@@ -104,8 +88,8 @@ async fn http() {
     // Nobody asked for credentials.
     talks(&format!("http://ada:sesame@{proxy}"), "127.0.0.1", port).await;
     // A port that its rules do not allow.
-    let error = refusal(&format!("http://{proxy}"), free_address().port()).await;
-    assert_eq!((status(&error), error.is_transient()), (403, false));
+    let (error, is_retried) = refusal(&format!("http://{proxy}"), free_address().port()).await;
+    assert_eq!((status(&error), is_retried), (403, false));
 }
 
 #[tokio::test]
@@ -113,8 +97,8 @@ async fn http() {
 async fn http_without_a_server() {
     let nowhere = free_address();
     let (_process, proxy, _scratch) = tinyproxy(nowhere, "");
-    let error = refusal(&format!("http://{proxy}"), nowhere.port()).await;
-    assert_eq!((status(&error), error.is_transient()), (500, true));
+    let (error, is_retried) = refusal(&format!("http://{proxy}"), nowhere.port()).await;
+    assert_eq!((status(&error), is_retried), (500, true));
 }
 
 #[tokio::test]
@@ -126,8 +110,8 @@ async fn http_with_credentials() {
     talks(&format!("http://ada:sesame@{proxy}"), "127.0.0.1", port).await;
     // tinyproxy has its own mind about who was right: RFC 9110 says 407 for all of them.
     for (credentials, expected) in [("", 407), ("ada:wrong@", 401), ("eve:sesame@", 401)] {
-        let error = refusal(&format!("http://{credentials}{proxy}"), port).await;
-        assert_eq!((status(&error), error.is_transient()), (expected, false));
+        let (error, is_retried) = refusal(&format!("http://{credentials}{proxy}"), port).await;
+        assert_eq!((status(&error), is_retried), (expected, false));
     }
 }
 
@@ -139,9 +123,9 @@ async fn socks5() {
     let (_process, proxy) = microsocks(&[]);
     talks(&format!("socks5://{proxy}"), "127.0.0.1", port).await;
     talks(&format!("socks5h://{proxy}"), "localhost", port).await;
-    let error = refusal(&format!("socks5://{proxy}"), free_address().port()).await;
+    let (error, is_retried) = refusal(&format!("socks5://{proxy}"), free_address().port()).await;
     assert_eq!(error, ProxyError::Failed(SocksFailure::ConnectionRefused));
-    assert!(error.is_transient());
+    assert!(is_retried);
 }
 
 #[tokio::test]
@@ -151,14 +135,8 @@ async fn socks5_with_credentials() {
     let port = server.address.port();
     let (_process, proxy) = microsocks(&["-u", "ada", "-P", "sesame"]);
     talks(&format!("socks5://ada:sesame@{proxy}"), "127.0.0.1", port).await;
-    let error = refusal(&format!("socks5://{proxy}"), port).await;
-    assert_eq!(
-        (&error, error.is_transient()),
-        (&ProxyError::Authentication, false)
-    );
-    let error = refusal(&format!("socks5://ada:wrong@{proxy}"), port).await;
-    assert_eq!(
-        (&error, error.is_transient()),
-        (&ProxyError::Credentials, false)
-    );
+    let (error, is_retried) = refusal(&format!("socks5://{proxy}"), port).await;
+    assert_eq!((&error, is_retried), (&ProxyError::Authentication, false));
+    let (error, is_retried) = refusal(&format!("socks5://ada:wrong@{proxy}"), port).await;
+    assert_eq!((&error, is_retried), (&ProxyError::Credentials, false));
 }

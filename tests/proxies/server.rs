@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use sockeye::handshake::{Acceptance, ClientRequest, Request, Response};
-use sockeye::tokio::TokioIo;
+use sockeye::tokio::{ClientStream, TokioIo};
 use sockeye::{CloseCode, Closed, Config, Message, SocketError, WebSocket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-pub(crate) type Socket = WebSocket<TokioIo<TcpStream>>;
+pub(crate) type Socket = WebSocket<TokioIo<ClientStream>>;
 
 /// What became of a connection.
 pub(crate) enum Report {
