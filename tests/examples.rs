@@ -1,0 +1,112 @@
+//! The examples that show other runtimes, run as the programs that they are.
+#![cfg(all(unix, feature = "blocking", feature = "tokio", feature = "futures"))]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    clippy::std_instead_of_core,
+    clippy::unwrap_used,
+    reason = "a test"
+)]
+
+mod programs;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use programs::Program;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use sockeye::tokio::TokioIo;
+use sockeye::{CloseCode, WebSocket};
+use tokio::net::TcpStream;
+
+/// More than a test takes, even on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn run<F: Future>(scenario: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    let scenario = async { tokio::time::timeout(PATIENCE, scenario).await };
+    runtime.block_on(scenario).expect("it hangs")
+}
+
+type Client = WebSocket<TokioIo<TcpStream>>;
+
+async fn connect(address: SocketAddr) -> Client {
+    let url = format!("ws://{address}/");
+    sockeye::tokio::connect(&url).await.unwrap()
+}
+
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size).map(|at| ((at * 31) ^ (at >> 8)) as u8).collect()
+}
+
+async fn echo(client: &mut Client, message: &[u8]) {
+    client.send(message).await.unwrap();
+    let echo = client.recv().await.unwrap().unwrap();
+    assert!(echo.as_bytes() == message, "{}", message.len());
+}
+
+async fn close(mut client: Client) {
+    let closed = client.close(CloseCode::NORMAL, "").await.unwrap();
+    assert!(closed.clean, "{closed:?}");
+}
+
+/// A thousand clients at once are served by one thread with one read buffer.
+#[test]
+fn mio_server() {
+    const CLIENTS: usize = 1000;
+    // For this process and, because it is inherited, for the program.
+    let mut files = getrlimit(Resource::Nofile);
+    let needed = CLIENTS as u64 + 200;
+    files.current = files.current.map(|current| current.max(needed));
+    setrlimit(Resource::Nofile, files).unwrap();
+
+    let server = Program::start("mio_server", &["0"]);
+    let address = server.address("ws://");
+    let before = status(&server, "VmRSS:");
+    let messages: Vec<_> = [0, 1, 125, 126, 4096].into_iter().map(pattern).collect();
+    let large = pattern(100 * 1024);
+    run(async {
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            clients.push(connect(address).await);
+        }
+        let open = status(&server, "VmRSS:");
+        let all = clients.into_iter().map(async |mut client| {
+            for message in &messages {
+                echo(&mut client, message).await;
+            }
+            client
+        });
+        let clients = stream::iter(join_all(all).await);
+        // As many at a time as they may be in memory.
+        let clients: Vec<_> = clients
+            .map(async |mut client| {
+                echo(&mut client, &large).await;
+                client
+            })
+            .buffer_unordered(20)
+            .collect()
+            .await;
+        let most = status(&server, "VmHWM:");
+        println!("resident KiB: {before} at first, {open} with open connections, {most} at most");
+        if cfg!(target_os = "linux") {
+            assert_eq!(status(&server, "Threads:"), 1);
+            // KiB for each of them. A read buffer would be 20.
+            assert!(open - before < 4 * CLIENTS as u64, "{before} to {open}");
+            assert!(most - before < 8 * CLIENTS as u64, "{before} to {most}");
+        }
+        join_all(clients.into_iter().map(close)).await;
+    });
+}
+
+/// A number of what Linux tells of the process.
+fn status(program: &Program, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id()));
+    let status = status.unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.map_or(0, |number| number.parse().unwrap())
+}
