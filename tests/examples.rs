@@ -16,9 +16,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use programs::Program;
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use sockeye::tokio::TokioIo;
 use sockeye::{CloseCode, WebSocket};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// More than a test takes, even on a machine that is busy with something else.
@@ -109,4 +110,34 @@ fn status(program: &Program, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
     number.map_or(0, |number| number.parse().unwrap())
+}
+
+/// On SIGTERM everybody is told, and nobody who has not finished the opening handshake is waited for.
+#[test]
+fn smol_server() {
+    let server = Program::start("smol_server", &["0"]);
+    let address = server.address("ws://");
+    let terminate = || {
+        let id = Pid::from_raw(server.id() as i32).unwrap();
+        kill_process(id, Signal::TERM).unwrap();
+    };
+    run(async {
+        let mut slow = TcpStream::connect(address).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        let mut clients = [connect(address).await, connect(address).await];
+        for client in &mut clients {
+            for size in [0, 1, 125, 126, 65_536, 1 << 20] {
+                echo(client, &pattern(size)).await;
+            }
+        }
+        terminate();
+        for mut client in clients {
+            assert!(client.recv().await.unwrap().is_none());
+            let closed = client.closed().unwrap();
+            assert!(closed.clean, "{closed:?}");
+            assert_eq!(closed.code(), CloseCode::GOING_AWAY);
+        }
+    });
+    let (status, output) = server.finish();
+    assert!(status.success(), "{status}: {output}");
 }
