@@ -10,7 +10,10 @@
 
 mod programs;
 
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -18,7 +21,7 @@ use futures_util::stream::{self, StreamExt};
 use programs::Program;
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use sockeye::tokio::TokioIo;
-use sockeye::{CloseCode, WebSocket};
+use sockeye::{CloseCode, Config, Timeouts, WebSocket, blocking};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -140,4 +143,49 @@ fn smol_server() {
     });
     let (status, output) = server.finish();
     assert!(status.success(), "{status}: {output}");
+}
+
+/// More than the transport holds goes in both directions at once.
+#[test]
+fn two_threads() {
+    const LINES: usize = 4000;
+    let line = |at: usize| format!("{at}: {}", "x".repeat(1024));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    // A connection that hangs ends as well.
+    let timeouts = Timeouts::new().with_lifetime(Some(PATIENCE), Duration::ZERO);
+    let config = Config::new().with_timeouts(timeouts);
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let ws = blocking::accept(stream, &config).unwrap();
+        let (mut receiver, mut sender) = ws.split().unwrap();
+        let sending = thread::spawn(move || {
+            for at in 0..LINES {
+                sender.send(line(at)).unwrap();
+            }
+        });
+        for at in 0..LINES {
+            let message = receiver.recv().unwrap().unwrap();
+            assert_eq!(message.as_text(), Some(&*line(at)));
+        }
+        sending.join().unwrap();
+        tell.send(None).unwrap();
+        assert!(receiver.recv().unwrap().is_none());
+        tell.send(receiver.closed()).unwrap();
+    });
+    let mut program = Program::start("two_threads", &[&url]);
+    assert_eq!(program.first_line(), line(0));
+    let mut stdin = program.stdin();
+    for at in 0..LINES {
+        writeln!(stdin, "{}", line(at)).unwrap();
+    }
+    assert_eq!(told.recv_timeout(PATIENCE), Ok(None));
+    drop(stdin); // It closes the connection.
+    let (status, output) = program.finish();
+    assert!(status.success(), "{status}");
+    assert!(output.lines().eq((1..LINES).map(line)));
+    let closed = told.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert!(closed.clean, "{closed:?}");
+    assert_eq!(closed.code(), CloseCode::NORMAL);
 }
