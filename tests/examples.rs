@@ -145,6 +145,15 @@ fn smol_server() {
     assert!(status.success(), "{status}: {output}");
 }
 
+/// The program itself aborts if it needs more memory than it says, and fails if anything gets lost.
+#[test]
+fn ring() {
+    let program = Program::start("ring", &[]);
+    println!("{}", program.first_line());
+    let (status, output) = program.finish();
+    assert!(status.success(), "{status}: {output}");
+}
+
 /// More than the transport holds goes in both directions at once.
 #[test]
 fn two_threads() {
