@@ -145,6 +145,36 @@ fn smol_server() {
     assert!(status.success(), "{status}: {output}");
 }
 
+/// Fifty clients at once, after some that went away in the middle of something.
+#[test]
+fn uring_server() {
+    let server = Program::start("uring_server", &["0"]);
+    if server.first_line().is_empty() {
+        let (status, _) = server.finish();
+        assert_eq!(status.code(), Some(3), "{status}");
+        println!("skipped: the kernel gives us no io_uring");
+        return;
+    }
+    let address = server.address("ws://");
+    run(async {
+        drop(TcpStream::connect(address).await.unwrap());
+        let mut rude = connect(address).await;
+        rude.feed(pattern(1 << 20)).await.unwrap();
+        drop(rude);
+        let sizes = [0, 1, 125, 126, 4095, 4096, 65_536, 1 << 20];
+        let messages: Vec<_> = sizes.into_iter().map(pattern).collect();
+        let all = (0..50).map(async |_| {
+            let mut client = connect(address).await;
+            for message in &messages {
+                client.ping(b"between").await.unwrap();
+                echo(&mut client, message).await;
+            }
+            close(client).await;
+        });
+        join_all(all).await;
+    });
+}
+
 /// The program itself aborts if it needs more memory than it says, and fails if anything gets lost.
 #[test]
 fn ring() {
