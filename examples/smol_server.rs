@@ -5,22 +5,21 @@
 #![expect(clippy::print_stdout, reason = "it says where it listens")]
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use smol::Timer;
 use smol::channel::Receiver;
 use smol::future::or;
 use smol::net::{TcpListener, TcpStream};
-use sockeye::{CloseCode, Closed, Config, SocketError, Timeouts};
+use sockeye::futures::accept;
+use sockeye::{CloseCode, Closed, Config, Role, SocketError, Timeouts};
 
 fn main() -> io::Result<()> {
     let port = std::env::args().nth(1).map(|port| port.parse());
     let port = port.unwrap_or(Ok(9001)).map_err(io::Error::other)?;
-    let timeouts = Timeouts::suggested(sockeye::Role::Server);
-    let config = Config::new().with_timeouts(timeouts);
+    let config = Config::new().with_timeouts(Timeouts::suggested(Role::Server));
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     // Nothing is sent through it: that its sender is gone is what every receiver learns.
     let (stop, stopped) = smol::channel::bounded::<()>(1);
@@ -36,13 +35,14 @@ fn main() -> io::Result<()> {
         while let Some(accepted) = unless(&stopped, listener.accept()).await {
             match accepted {
                 Ok((stream, peer)) => {
-                    let connection = report(peer, stream, config.clone(), stopped.clone());
+                    let connection = serve(stream, config.clone(), stopped.clone());
+                    let report = async move { println!("{peer}: {:?}", connection.await) };
                     connections.retain(|task: &smol::Task<()>| !task.is_finished());
-                    connections.push(smol::spawn(connection));
+                    connections.push(smol::spawn(report));
                 }
                 Err(error) => {
                     println!("cannot accept a connection: {error}");
-                    Timer::after(Duration::from_millis(50)).await; // Until others have ended.
+                    smol::Timer::after(Duration::from_millis(50)).await; // Until others have ended.
                 }
             }
         }
@@ -53,18 +53,13 @@ fn main() -> io::Result<()> {
     })
 }
 
-async fn report(peer: SocketAddr, stream: TcpStream, config: Config, stopped: Receiver<()>) {
-    println!("{peer}: {:?}", serve(stream, config, stopped).await);
-}
-
 async fn serve(
     stream: TcpStream,
     config: Config,
     stopped: Receiver<()>,
 ) -> Result<Option<Closed>, SocketError> {
     stream.set_nodelay(true)?;
-    let opening = sockeye::futures::accept(stream, &config);
-    let Some(ws) = unless(&stopped, opening).await else {
+    let Some(ws) = unless(&stopped, accept(stream, &config)).await else {
         return Ok(None); // There is nobody yet to say goodbye to.
     };
     let mut ws = ws?;
@@ -73,9 +68,8 @@ async fn serve(
         return closed.map(Some);
     }
     // Serving is cancel safe, so the connection can be closed where it was.
-    ws.close(CloseCode::GOING_AWAY, "the server ends")
-        .await
-        .map(Some)
+    let closed = ws.close(CloseCode::GOING_AWAY, "the server ends").await?;
+    Ok(Some(closed))
 }
 
 /// What comes of it, or `None` if the server stops before.
