@@ -7,41 +7,19 @@
     reason = "a test"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod programs;
+
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use programs::Program;
+
 /// The example, and where it listens.
-struct Tunnel(Child, SocketAddr);
-
-impl Tunnel {
-    fn start(arguments: &[&str]) -> Self {
-        // Examples lie next to the folder of the tests.
-        let mut program = std::env::current_exe().unwrap();
-        program.pop();
-        program.pop();
-        program.push("examples/tunnel");
-        let mut child = Command::new(program)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("`cargo test` builds it, or `cargo build --example tunnel`");
-        let mut line = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on ").unwrap();
-        let address = address.parse().unwrap();
-        thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
-        Self(child, address)
-    }
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
+fn start(arguments: &[&str]) -> (Program, SocketAddr) {
+    let program = Program::start("tunnel", arguments);
+    let address = program.address("listening on ");
+    (program, address)
 }
 
 fn pattern(len: usize, seed: u32) -> Vec<u8> {
@@ -73,7 +51,7 @@ fn server() -> SocketAddr {
 
 fn carries(options: &[&str]) {
     let server = server().to_string();
-    let with = |arguments: &[&str]| Tunnel::start(&[arguments, options].concat());
+    let with = |arguments: &[&str]| start(&[arguments, options].concat());
     let exit = with(&["exit", "127.0.0.1:0", &server]);
     let enter = with(&["enter", "127.0.0.1:0", &format!("ws://{}/", exit.1)]);
     let clients: Vec<_> = [0, 1, 1000, 2_000_000]
