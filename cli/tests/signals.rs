@@ -1,0 +1,79 @@
+//! Ctrl-C and SIGTERM.
+#![cfg(unix)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
+mod common;
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::{Echo, assert_exit, command, server, signal, stderr, wait};
+use sockeye::{CloseCode, Config, Initiator, blocking};
+
+#[test]
+fn a_client_closes_properly() {
+    let (connected, is_connected) = mpsc::channel();
+    let (url, serving) = server(move |stream| {
+        let mut ws = blocking::accept(stream, &Config::new()).unwrap();
+        connected.send(()).unwrap();
+        while ws.recv().unwrap().is_some() {}
+        ws.closed().unwrap()
+    });
+    let mut child = command(&["connect", &url]).spawn().unwrap();
+    // Open, but silent.
+    let stdin = child.stdin.take();
+    is_connected.recv_timeout(Duration::from_secs(30)).unwrap();
+    signal(&child, "INT");
+    assert_exit(&wait(child), 0);
+    drop(stdin);
+    let closed = serving.join().unwrap();
+    assert_eq!(closed.code(), CloseCode::NORMAL);
+    assert_eq!(closed.initiator, Initiator::Peer);
+    assert!(closed.clean);
+}
+
+#[test]
+fn a_server_goes_away() {
+    for name in ["INT", "TERM"] {
+        let mut echo = Echo::start(&[]);
+        let mut child = command(&["connect", &echo.url, "-v", "--ping", "0.05"])
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        std::thread::sleep(Duration::from_millis(500));
+        signal(&echo.child, name);
+        let output = wait(child);
+        assert_exit(&output, 0);
+        let stderr = stderr(&output);
+        assert!(
+            stderr.contains("received close 1001 (going away): the server ends"),
+            "{stderr}"
+        );
+        drop(stdin);
+        assert_eq!(echo.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// The second signal ends it, whatever the peer does.
+#[test]
+fn twice() {
+    let (url, serving) = server(|stream| {
+        let ws = blocking::accept(stream, &Config::new()).unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        drop(ws); // never having answered
+    });
+    let mut child = command(&["connect", &url]).spawn().unwrap();
+    let stdin = child.stdin.take();
+    std::thread::sleep(Duration::from_millis(700));
+    signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "INT");
+    assert_exit(&wait(child), 130);
+    drop(stdin);
+    serving.join().unwrap();
+}
