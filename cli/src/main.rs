@@ -1,6 +1,7 @@
 //! `ws`: connect, listen, echo, measure and inspect WebSockets from the command line.
 
 mod args;
+mod bench;
 mod connect;
 mod dial;
 mod echo;
@@ -36,6 +37,8 @@ enum Command {
     Listen(listen::Options),
     /// Be a server that sends everything back.
     Echo(echo::Options),
+    /// Measure an echo server: throughput, and the latency of its answers.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Connect(options) => run(connect::run(options)),
         Command::Listen(options) => run(listen::run(options)),
         Command::Echo(options) => run(echo::run(options)),
+        Command::Bench(options) => run(bench::run(options)),
     };
     match result {
         Ok(exit) => exit.into(),

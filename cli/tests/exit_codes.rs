@@ -49,6 +49,7 @@ fn usage() {
         &["connect"][..],
         &["connect", "ws://127.0.0.1:1/", "--close", "1006"],
         &["connect", "ws://127.0.0.1:1/", "--count", "0"],
+        &["bench", "ws://127.0.0.1:1/", "--size", "big"],
         &["unknown"],
     ] {
         assert_exit(&run(args, b""), 1);
