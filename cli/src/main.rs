@@ -7,6 +7,7 @@ mod dial;
 mod echo;
 mod exit;
 mod input;
+mod inspect;
 mod listen;
 mod output;
 mod request;
@@ -39,6 +40,8 @@ enum Command {
     Echo(echo::Options),
     /// Measure an echo server: throughput, and the latency of its answers.
     Bench(bench::Options),
+    /// Explain the frames of a capture, byte by byte.
+    Inspect(inspect::Options),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Listen(options) => run(listen::run(options)),
         Command::Echo(options) => run(echo::run(options)),
         Command::Bench(options) => run(bench::run(options)),
+        Command::Inspect(options) => inspect::run(&options),
     };
     match result {
         Ok(exit) => exit.into(),
