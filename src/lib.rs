@@ -28,6 +28,8 @@ mod negotiated;
 mod random;
 mod spare;
 mod time;
+#[cfg(feature = "rustls")]
+pub mod tls;
 pub mod utf8;
 
 #[cfg(feature = "blocking")]
@@ -38,7 +40,8 @@ pub use adapter::futures;
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 pub use adapter::{
-    ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo, reconnect,
+    Connector, ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo,
+    connector, reconnect,
 };
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
@@ -56,6 +59,8 @@ pub use connection::{Compress, Prepared};
 #[cfg(feature = "handshake")]
 pub use error::HandshakeError;
 pub use error::{CapacityError, Error, PolicyError, ProtocolError, SendError, Timeout};
+#[cfg(feature = "handshake")]
+pub use handshake::proxy;
 pub use input::Input;
 pub use message::{Kind, Message, Payload, Text, Unsent};
 pub use negotiated::Negotiated;

@@ -11,7 +11,7 @@ use super::driver::MAX_READS;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::websocket::WebSocket;
-use crate::handshake::{Accepted, ClientHandshake, ClientRequest, RequestError, Response};
+use crate::handshake::{Accepted, ClientHandshake, ClientRequest, Response};
 use crate::{Config, Connection, HandshakeError, Input, Instant, RandomKeys};
 
 /// A handshake of either role.
@@ -216,13 +216,4 @@ impl Exchange for ClientHandshake {
     fn handle_eof(&mut self) -> Result<(), HandshakeError> {
         Self::handle_eof(self)
     }
-}
-
-/// Where to make a TCP connection for a request, unless it is to be secured.
-pub(super) fn plain_address(request: &ClientRequest) -> Result<(&str, u16), SocketError> {
-    let url = request.url();
-    if url.is_secure() {
-        return Err(RequestError::NeedsTls.into());
-    }
-    Ok((url.host(), url.port()))
 }

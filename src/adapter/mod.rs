@@ -3,6 +3,7 @@
 mod alone;
 mod buffer;
 mod connect;
+pub mod connector;
 mod driver;
 mod error;
 mod inlet;
@@ -25,6 +26,7 @@ pub mod reconnect;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
+pub use connector::Connector;
 pub use error::SocketError;
 pub use io::{ReadIo, WriteIo};
 pub use serve::Replies;

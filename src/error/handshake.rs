@@ -312,6 +312,8 @@ pub enum UrlError {
     Userinfo,
     /// It has a fragment (`#`).
     Fragment,
+    /// What follows `ws+unix:` is not an absolute path and a target, with a colon between them.
+    Socket,
 }
 
 impl fmt::Display for UrlError {
@@ -324,11 +326,45 @@ impl fmt::Display for UrlError {
             Self::Port => "the URL's port is not in 1 to 65535",
             Self::Userinfo => "the URL has a user name or password",
             Self::Fragment => "the URL has a fragment",
+            Self::Socket => "the URL does not have the path of a Unix socket and a target",
         })
     }
 }
 
 impl core::error::Error for UrlError {}
+
+/// Why a redirect is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// There were as many as are allowed before.
+    TooMany,
+    /// It leads to where the client has been already.
+    Loop,
+    /// The answer says not where to: no `Location`, or more than one.
+    NoLocation,
+    /// The `Location` is not a WebSocket URL, or not an HTTP URL that stands for one.
+    Location(UrlError),
+    /// It leads from `wss` to `ws`: whoever is in between could read what follows.
+    Insecure,
+    /// It leads to a Unix socket, or from one to somewhere else.
+    Socket,
+}
+
+impl fmt::Display for RedirectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany => "there were too many redirects",
+            Self::Loop => "the redirects lead in a circle",
+            Self::NoLocation => "the redirect does not say where to",
+            Self::Location(error) => return write!(f, "the redirect leads nowhere: {error}"),
+            Self::Insecure => "the redirect leads from wss to ws",
+            Self::Socket => "the redirect leads to a Unix socket or away from one",
+        })
+    }
+}
+
+impl core::error::Error for RedirectError {}
 
 /// Why a string is not an origin (RFC 6454), or not a pattern of origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use core::fmt;
 
 use crate::error::HeaderError;
 use crate::http::token::{is_field_value, is_token};
-use crate::http::{Name, debug_fields};
+use crate::http::{Name, debug_fields, is_secret};
 
 /// Header lines that an application wants to send. Kept as given, checked before anything is
 /// written.
@@ -17,6 +17,11 @@ pub(super) struct Headers(Vec<(Box<str>, Box<[u8]>)>);
 impl Headers {
     pub(super) fn push(&mut self, name: &str, value: &[u8]) {
         self.0.push((name.into(), value.into()));
+    }
+
+    /// Removes what is for one server only.
+    pub(super) fn remove_secrets(&mut self) {
+        self.0.retain(|(name, _)| !is_secret(name));
     }
 
     /// Refuses what would break out of its line, or change what the message means (HARDENING A1.19

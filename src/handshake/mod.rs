@@ -23,11 +23,15 @@ mod compose;
 mod head;
 mod opening;
 mod origin;
+pub mod proxy;
+mod redirect;
 mod request;
 mod server;
 mod url;
 
-pub use crate::error::{AnswerError, Field, HeaderError, OriginError, RequestError, UrlError};
+pub use crate::error::{
+    AnswerError, Field, HeaderError, OriginError, RedirectError, RequestError, UrlError,
+};
 pub use crate::http::Response;
 pub use accept::accept_key;
 pub use answer::{Acceptance, Refusal};
@@ -35,6 +39,7 @@ pub use auth::{Basic, Bearer, constant_time_eq};
 pub use client::{Accepted, ClientHandshake};
 pub use opening::ClientRequest;
 pub use origin::{OriginPolicy, Scheme};
+pub use redirect::Redirects;
 pub use request::Request;
 pub use server::ServerHandshake;
 pub use url::Url;

@@ -103,6 +103,17 @@ impl ClientRequest {
         self.subprotocols.iter().map(|name| &**name)
     }
 
+    /// The same request for another URL. What tells one server who the client is, another one does
+    /// not get.
+    pub(super) fn redirected(mut self, url: Url) -> Self {
+        if !self.url.is_same_origin(&url) {
+            self.authorization = None;
+            self.headers.remove_secrets();
+        }
+        self.url = url;
+        self
+    }
+
     /// The head of the request.
     pub(super) fn write(&self, key: &[u8], wanted: &Wanted) -> Result<Bytes, RequestError> {
         // 6455-4.1-04: nothing is written unless everything is right.

@@ -162,22 +162,26 @@ pub(crate) fn debug_fields<'a>(
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    const SECRET: [&str; 4] = [
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-    ];
     let mut map = f.debug_map();
     for (name, value) in fields {
-        if SECRET
-            .iter()
-            .any(|secret| secret.eq_ignore_ascii_case(name))
-        {
+        if is_secret(name) {
             map.entry(&name, &format_args!("(hidden)"));
         } else {
             map.entry(&name, &format_args!("\"{}\"", value.escape_ascii()));
         }
     }
     map.finish()
+}
+
+/// Whether the value of a header with this name is nobody else's business.
+pub(crate) fn is_secret(name: &str) -> bool {
+    const SECRET: [&str; 4] = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+    ];
+    SECRET
+        .iter()
+        .any(|secret| secret.eq_ignore_ascii_case(name))
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 
-pub(crate) use fields::{FieldSpan, Fields, Span, debug_fields};
+pub(crate) use fields::{FieldSpan, Fields, Span, debug_fields, is_secret};
 pub(crate) use name::Name;
 
 /// A server's answer to an opening handshake.
