@@ -80,13 +80,14 @@ pub(crate) async fn run(options: Options) -> Result<Exit, Failure> {
     let session = options.session()?;
     let request = options.request.request()?;
     let config = options.request.config(options.ping);
+    let connector = options.dial.connector(config.clone())?;
     let url = printable(options.request.url());
     let mut interrupts = Interrupts::new()?;
     if options.verbose {
         show_request(&request, &config);
     }
     let connected = tokio::select! {
-        connected = options.dial.connect(&request, &config) => connected,
+        connected = dial::connect(&connector, &request) => connected,
         () = interrupts.asked() => return Ok(Exit::Interrupted),
     };
     let (ws, response) = connected.map_err(|error| {
@@ -96,6 +97,9 @@ pub(crate) async fn run(options: Options) -> Result<Exit, Failure> {
         Failure::from(error).while_doing(&url)
     })?;
     if options.verbose {
+        if let Some(tls) = dial::describe_tls(&ws) {
+            note(format_args!("{DIM}* {tls}{DIM:#}"));
+        }
         show_response(&response);
     } else if stdin().is_terminal() && stderr().is_terminal() {
         note(format_args!(

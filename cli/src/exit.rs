@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use sockeye::connector::ConnectError;
 use sockeye::handshake::{HeaderError, RequestError, Response, UrlError};
 use sockeye::{CapacityError, CloseCode, Error, HandshakeError, SocketError};
 
@@ -112,7 +113,6 @@ impl From<io::Error> for Failure {
             io::ErrorKind::ConnectionRefused => Some("nobody listens there; is the port right?"),
             io::ErrorKind::AddrInUse => Some("another program listens there"),
             io::ErrorKind::PermissionDenied => Some("ports below 1024 are for root"),
-            _ if error.to_string().contains("lookup") => Some("is the host's name right?"),
             _ => None,
         };
         let failure = Self::new(exit, error.to_string());
@@ -130,6 +130,7 @@ impl From<SocketError> for Failure {
             SocketError::Io(error) => error.into(),
             SocketError::Url(error) => error.into(),
             SocketError::Request(error) => error.into(),
+            SocketError::Connect(error) => error.into(),
             SocketError::Handshake(error) => error.into(),
             SocketError::Connection(error) => error.into(),
             // Answers, messages, and what other versions of the library may find.
@@ -157,6 +158,29 @@ impl From<RequestError> for Failure {
                 failure.with_hint("see --origin, --subprotocol, --user and --compress")
             }
             _ => failure,
+        }
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let message = printable(&error.to_string()).to_string();
+        match error {
+            ConnectError::Timeout(_) => {
+                Self::new(Exit::Timeout, message).with_hint("--connect-timeout gives it more time")
+            }
+            ConnectError::Redirect { .. } => Self::new(Exit::Refused, message),
+            ConnectError::Tls(_) => Self::new(Exit::Transport, message)
+                .with_hint("see --ca, and --insecure for tests; or is it a server for ws://?"),
+            ConnectError::Resolve(_) => {
+                Self::new(Exit::Transport, message).with_hint("is the host's name right?")
+            }
+            ConnectError::Tcp(error) | ConnectError::Unix(error) => {
+                let mut failure = Self::from(error);
+                failure.message = message;
+                failure
+            }
+            _ => Self::new(Exit::Transport, message),
         }
     }
 }
@@ -190,7 +214,9 @@ fn refused(response: &Response) -> Failure {
         .header("Location")
         .map(|location| printable(&String::from_utf8_lossy(location)).to_string());
     match (response.status(), location) {
-        (300..=399, Some(location)) => failure.with_hint(format!("it is at {location}")),
+        (300..=399, Some(location)) => {
+            failure.with_hint(format!("it is at {location}; -L follows"))
+        }
         (200..=299, _) => failure.with_hint("a web server, but no WebSocket at this path"),
         (401, _) => failure.with_hint("it wants --user, or --header 'Authorization: ...'"),
         (403, _) => failure.with_hint("it may want another --origin, or --user"),

@@ -136,17 +136,16 @@ pub(crate) async fn run(options: Options) -> Result<Exit, Failure> {
 /// All connections, or the first failure: a measurement with fewer would be another one.
 async fn connect(options: &Options) -> Result<Vec<Socket>, Failure> {
     let request = Arc::new(options.request.request()?);
-    let config = options.request.config(None);
-    let dial = Arc::new(options.dial.clone());
+    let connector = options.dial.connector(options.request.config(None))?;
     let turns = Arc::new(Semaphore::new(CONNECTING));
     let mut connecting = JoinSet::new();
     for _ in 0..options.connections {
-        let (request, config, dial) = (Arc::clone(&request), config.clone(), Arc::clone(&dial));
+        let (request, connector) = (Arc::clone(&request), connector.clone());
         let turns = Arc::clone(&turns);
         connecting.spawn(async move {
             // The semaphore is never closed.
             let _turn = turns.acquire().await;
-            dial.connect(&request, &config).await
+            dial::connect(&connector, &request).await
         });
     }
     let mut sockets = Vec::new();
