@@ -32,15 +32,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Connect to a server: lines of stdin go out as messages, and messages come out as lines.
+    #[command(after_long_help = exit::TABLE)]
     Connect(connect::Options),
-    /// Be a server whose clients talk to stdin and stdout.
     Listen(listen::Options),
-    /// Be a server that sends everything back.
     Echo(echo::Options),
-    /// Measure an echo server: throughput, and the latency of its answers.
+    #[command(after_long_help = exit::TABLE)]
     Bench(bench::Options),
-    /// Explain the frames of a capture, byte by byte.
     Inspect(inspect::Options),
 }
 
