@@ -79,6 +79,10 @@ mod embedding {}
 mod auth {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/CLIENTS.md")]
+mod clients {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/RECONNECTING.md")]
 mod reconnecting {}
 

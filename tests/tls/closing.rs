@@ -54,9 +54,11 @@ fn read_close(stream: &mut Raw) {
     assert_eq!(frame[..2], [0x88, 0x82]);
 }
 
+/// 6455-7.1.1-01, and 6455-4.1-16 on the way.
 fn close_notify_comes_before_the_end<S: Sides>() {
     let authority = Authority::new();
     let server = raw(authority.server("localhost"), |mut stream| {
+        assert_eq!(stream.conn.server_name(), Some("localhost"));
         read_close(&mut stream);
         stream.write_all(b"\x88\x02\x03\xe8").unwrap();
         // A server closes first (RFC 6455 section 7.1.1).

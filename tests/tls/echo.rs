@@ -24,6 +24,7 @@ fn payloads() -> Vec<Vec<u8>> {
         .into()
 }
 
+/// 6455-4.1-15, 6455-10.6-01.
 fn messages_of_all_sizes<S: Sides>() {
     let authority = Authority::new();
     let server = serve::<S>(authority.server("localhost"));

@@ -13,6 +13,7 @@ mod closing;
 mod echo;
 mod sides;
 mod trust;
+mod tunnel;
 
 /// Runs scenarios, which are generic over the sides, on all adapters.
 macro_rules! on_every_adapter {

@@ -60,6 +60,7 @@ fn a_certificate_for_another_host<S: Sides>() {
     );
 }
 
+/// 6455-4.1-14.
 fn an_expired_certificate<S: Sides>() {
     let authority = Authority::new();
     let config = authority.expired_server("localhost");
@@ -111,7 +112,7 @@ fn a_server_that_speaks_http_2_only<S: Sides>() {
     assert_eq!(error, Error::AlertReceived(alert));
 }
 
-/// HTTP on the port, in place of TLS.
+/// HTTP on the port, in place of TLS. 6455-4.1-13: it gets no request.
 fn a_server_without_tls<S: Sides>() {
     let server = Server::new(|mut stream: TcpStream| {
         stream

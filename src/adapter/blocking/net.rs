@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::vec::Vec;
 
-use super::{BlockingIo, ClientStream};
+use super::{BlockingIo, ClientStream, Stream};
 use crate::Instant;
 use crate::adapter::connector::{Connector, Failure, Net, Race};
 
@@ -121,6 +121,14 @@ impl Net for Blocking {
     fn io(stream: ClientStream) -> BlockingIo<ClientStream> {
         BlockingIo::new(stream)
     }
+
+    fn stream(io: BlockingIo<ClientStream>) -> io::Result<ClientStream> {
+        let mut stream = io.into_stream();
+        // The next one does not know of those of the last.
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        Ok(stream)
+    }
 }
 
 /// What the system gave up waiting for is late too.
@@ -147,11 +155,6 @@ fn connect_one(address: SocketAddr, deadline: Option<Instant>) -> Result<TcpStre
 fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>) -> Result<TcpStream, Failure> {
     let mut race = Race::new(addresses, Instant::now());
     let (sender, receiver) = mpsc::channel();
-    let mut failure: Failure =
-        io::Error::new(ErrorKind::NotFound, "the host has no address").into();
-    if addresses.is_empty() {
-        return Err(failure);
-    }
     loop {
         while let Some(address) = race.start(Instant::now()) {
             let sender = sender.clone();
@@ -168,8 +171,7 @@ fn connect_any(addresses: &[SocketAddr], deadline: Option<Instant>) -> Result<Tc
         };
         match result {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => {
-                failure = error;
+            Ok(Err(failure)) => {
                 if race.handle_failure(Instant::now()) {
                     return Err(failure);
                 }

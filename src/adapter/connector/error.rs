@@ -4,8 +4,10 @@ use core::fmt;
 use std::boxed::Box;
 use std::io;
 
+use crate::HandshakeError;
 use crate::backoff::Class;
 use crate::handshake::{RedirectError, Response};
+use crate::proxy::ProxyError;
 
 /// A step on the way to a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +19,8 @@ pub enum Phase {
     Tcp,
     /// To connect to a Unix socket.
     Unix,
+    /// To get a tunnel from a proxy.
+    Proxy,
     /// The TLS handshake.
     Tls,
     /// The opening handshake.
@@ -31,6 +35,7 @@ impl fmt::Display for Phase {
             Self::Resolve => "the lookup of the host",
             Self::Tcp => "the TCP connection",
             Self::Unix => "the connection to the Unix socket",
+            Self::Proxy => "the tunnel through the proxy",
             Self::Tls => "the TLS handshake",
             Self::Handshake => "the opening handshake",
             Self::Redirect => "the redirect",
@@ -43,10 +48,14 @@ impl fmt::Display for Phase {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The host has no address, as far as can be told.
+    /// The host, or that of the proxy, has no address, as far as can be told.
     Resolve(io::Error),
     /// None of the addresses could be connected to. This is what the last one said.
     Tcp(io::Error),
+    /// The proxy gave no tunnel.
+    Proxy(ProxyError),
+    /// The connection to the proxy failed before there was a tunnel.
+    ProxyIo(io::Error),
     /// The Unix socket could not be connected to.
     Unix(io::Error),
     /// There is no TLS session: the certificate is not trusted, is for another name or has expired, or
@@ -71,6 +80,7 @@ impl ConnectError {
             Self::Resolve(_) => Phase::Resolve,
             Self::Tcp(_) => Phase::Tcp,
             Self::Unix(_) => Phase::Unix,
+            Self::Proxy(_) | Self::ProxyIo(_) => Phase::Proxy,
             Self::Tls(_) => Phase::Tls,
             Self::Redirect { .. } => Phase::Redirect,
             Self::Timeout(phase) => *phase,
@@ -81,9 +91,16 @@ impl ConnectError {
     /// [`backoff`](crate::backoff#the-table).
     pub fn class(&self) -> Class {
         match self {
-            Self::Resolve(error) | Self::Tcp(error) | Self::Unix(error) | Self::Tls(error) => {
-                error.kind().into()
+            Self::Resolve(error)
+            | Self::Tcp(error)
+            | Self::ProxyIo(error)
+            | Self::Unix(error)
+            | Self::Tls(error) => error.kind().into(),
+            Self::Proxy(ProxyError::Refused(response)) => {
+                HandshakeError::Refused(response.clone()).class()
             }
+            Self::Proxy(error) if error.is_transient() => Class::Transient,
+            Self::Proxy(_) => Class::Fatal,
             Self::Redirect { .. } => Class::Fatal,
             Self::Timeout(_) => Class::Transient,
         }
@@ -96,6 +113,8 @@ impl ConnectError {
             Self::Tls(error) => error.get_ref()?.downcast_ref(),
             Self::Resolve(_)
             | Self::Tcp(_)
+            | Self::Proxy(_)
+            | Self::ProxyIo(_)
             | Self::Unix(_)
             | Self::Redirect { .. }
             | Self::Timeout(_) => None,
@@ -107,6 +126,7 @@ impl ConnectError {
         match phase {
             Phase::Resolve => Self::Resolve(error),
             Phase::Unix => Self::Unix(error),
+            Phase::Proxy => Self::ProxyIo(error),
             Phase::Tls => Self::Tls(error),
             Phase::Tcp | Phase::Handshake | Phase::Redirect => Self::Tcp(error),
         }
@@ -116,9 +136,12 @@ impl ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resolve(error) | Self::Tcp(error) | Self::Unix(error) | Self::Tls(error) => {
-                write!(f, "{} failed: {error}", self.phase())
-            }
+            Self::Resolve(error)
+            | Self::Tcp(error)
+            | Self::ProxyIo(error)
+            | Self::Unix(error)
+            | Self::Tls(error) => write!(f, "{} failed: {error}", self.phase()),
+            Self::Proxy(error) => error.fmt(f),
             Self::Redirect { error, .. } => error.fmt(f),
             Self::Timeout(phase) => write!(f, "{phase} took too long"),
         }
@@ -128,9 +151,12 @@ impl fmt::Display for ConnectError {
 impl core::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
-            Self::Resolve(error) | Self::Tcp(error) | Self::Unix(error) | Self::Tls(error) => {
-                Some(error)
-            }
+            Self::Resolve(error)
+            | Self::Tcp(error)
+            | Self::ProxyIo(error)
+            | Self::Unix(error)
+            | Self::Tls(error) => Some(error),
+            Self::Proxy(error) => Some(error),
             Self::Redirect { error, .. } => Some(error),
             Self::Timeout(_) => None,
         }

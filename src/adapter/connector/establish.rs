@@ -3,9 +3,10 @@
 use core::future::Future;
 use core::net::SocketAddr;
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::vec::Vec;
 
+use super::tunnel::tunnel;
 use super::{ConnectError, Connector, Deadlines, Phase};
 use crate::adapter::connect::client;
 use crate::adapter::{ReadIo, SocketError, WebSocket, WriteIo};
@@ -53,6 +54,9 @@ pub(in crate::adapter) trait Net {
     ) -> impl Future<Output = Result<Self::Stream, Failure>> + Send;
 
     fn io(stream: Self::Stream) -> Self::Io;
+
+    /// The stream again, as [`io`](Self::io) got it.
+    fn stream(io: Self::Io) -> io::Result<Self::Stream>;
 }
 
 /// Why a phase failed.
@@ -111,7 +115,7 @@ async fn attempt<N: Net>(
     if url.is_secure() && !N::HAS_TLS {
         return Err(RequestError::NeedsTls.into());
     }
-    let mut stream = reach(net, url, deadlines).await?;
+    let mut stream = reach(net, connector, url, deadlines).await?;
     if url.is_secure() {
         // 6455-4.1-13 to 6455-4.1-16.
         let deadline = deadlines.of(Phase::Tls, net.now());
@@ -134,6 +138,7 @@ async fn attempt<N: Net>(
 /// Connects to where a URL is served.
 async fn reach<N: Net>(
     net: &N,
+    connector: &Connector,
     url: &Url,
     deadlines: &Deadlines<'_>,
 ) -> Result<N::Stream, SocketError> {
@@ -144,13 +149,192 @@ async fn reach<N: Net>(
             .await
             .map_err(|failure| failure.of(Phase::Unix));
     }
-    let deadline = deadlines.of(Phase::Resolve, net.now());
-    let addresses = net
-        .resolve(url.host(), url.port(), deadline)
-        .await
-        .map_err(|failure| failure.of(Phase::Resolve))?;
+    let Some(proxy) = &connector.proxy else {
+        return connect(net, url.host(), url.port(), deadlines).await;
+    };
+    // 6455-4.1-09, 6455-4.1-12.
+    let stream = connect(net, proxy.host(), proxy.port(), deadlines).await?;
+    tunnel(net, stream, proxy, url, deadlines).await
+}
+
+async fn connect<N: Net>(
+    net: &N,
+    host: &str,
+    port: u16,
+    deadlines: &Deadlines<'_>,
+) -> Result<N::Stream, SocketError> {
+    let addresses = resolve(net, host, port, deadlines).await?;
     let deadline = deadlines.of(Phase::Tcp, net.now());
     net.connect(&addresses, deadline)
         .await
         .map_err(|failure| failure.of(Phase::Tcp))
+}
+
+/// The addresses of a host, of which there is one at least.
+pub(super) async fn resolve<N: Net>(
+    net: &N,
+    host: &str,
+    port: u16,
+    deadlines: &Deadlines<'_>,
+) -> Result<Vec<SocketAddr>, SocketError> {
+    let deadline = deadlines.of(Phase::Resolve, net.now());
+    let result = net.resolve(host, port, deadline).await;
+    let result = result.and_then(|addresses| match addresses.is_empty() {
+        true => Err(io::Error::new(ErrorKind::NotFound, "the host has no address").into()),
+        false => Ok(addresses),
+    });
+    result.map_err(|failure| failure.of(Phase::Resolve))
+}
+
+#[cfg(feature = "tokio")]
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::format;
+    use std::string::String;
+    use std::sync::Mutex;
+    use std::vec;
+
+    use super::*;
+    use crate::adapter::connector::PhaseTimeouts;
+    use crate::tokio::TokioIo;
+
+    /// Without TLS, and without a clock. The phases are noted, with how long each may take.
+    #[derive(Default)]
+    struct Paper(Mutex<Vec<String>>);
+
+    impl Paper {
+        fn note(&self, what: &str, deadline: Option<Instant>) {
+            let seconds = deadline.map(|at| at.saturating_duration_since(self.now()).as_secs());
+            self.0.lock().unwrap().push(format!("{what} {seconds:?}"));
+        }
+    }
+
+    impl Net for Paper {
+        type Stream = ::tokio::io::DuplexStream;
+        type Io = TokioIo<Self::Stream>;
+
+        const HAS_TLS: bool = false;
+
+        fn now(&self) -> Instant {
+            Instant::from_nanos(1_000_000_000)
+        }
+
+        async fn resolve(
+            &self,
+            host: &str,
+            port: u16,
+            deadline: Option<Instant>,
+        ) -> Result<Vec<SocketAddr>, Failure> {
+            self.note(&format!("resolve {host}:{port}"), deadline);
+            match host {
+                "empty.example" => Ok(vec![]),
+                _ => Ok(vec![([127, 0, 0, 1], port).into()]),
+            }
+        }
+
+        async fn connect(
+            &self,
+            addresses: &[SocketAddr],
+            deadline: Option<Instant>,
+        ) -> Result<Self::Stream, Failure> {
+            self.note(&format!("connect {addresses:?}"), deadline);
+            Err(Failure::Late)
+        }
+
+        async fn connect_unix(
+            &self,
+            path: &str,
+            deadline: Option<Instant>,
+        ) -> Result<Self::Stream, Failure> {
+            self.note(&format!("connect {path}"), deadline);
+            Err(Failure::Io(ErrorKind::NotFound.into()))
+        }
+
+        async fn secure(
+            &self,
+            stream: Self::Stream,
+            _connector: &Connector,
+            _host: &str,
+            _deadline: Option<Instant>,
+        ) -> Result<Self::Stream, Failure> {
+            Ok(stream)
+        }
+
+        fn io(stream: Self::Stream) -> Self::Io {
+            TokioIo::new(stream)
+        }
+
+        fn stream(io: Self::Io) -> io::Result<Self::Stream> {
+            Ok(io.into_stream())
+        }
+    }
+
+    fn attempt(connector: &Connector, url: &str) -> (SocketError, Vec<String>) {
+        let net = Paper::default();
+        let request = ClientRequest::new(url).unwrap();
+        let builder = &mut ::tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.build().unwrap();
+        let error = runtime.block_on(establish(&net, connector, &request)).err();
+        (error.unwrap(), net.0.into_inner().unwrap())
+    }
+
+    /// 6455-4.1-13: nothing goes out in the open.
+    #[test]
+    fn tls_that_is_not_there() {
+        let (error, notes) = attempt(&Connector::new(), "wss://h.example/");
+        assert!(matches!(
+            error,
+            SocketError::Request(RequestError::NeedsTls)
+        ));
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+
+    #[test]
+    fn each_phase_has_its_deadline() {
+        let seconds = Duration::from_secs;
+        let own = PhaseTimeouts::new()
+            .with_resolve(seconds(2))
+            .with_tcp(seconds(60));
+        for (timeouts, resolve, connect) in [
+            (PhaseTimeouts::new(), "Some(10)", "Some(10)"),
+            (own.clone(), "Some(2)", "Some(10)"),
+            (own.clone().with_total(seconds(30)), "Some(2)", "Some(30)"),
+            (own.with_total(seconds(90)), "Some(2)", "Some(60)"),
+        ] {
+            let connector = Connector::new().with_timeouts(timeouts);
+            let (error, notes) = attempt(&connector, "ws://h.example:81/");
+            let is_timeout = matches!(
+                error,
+                SocketError::Connect(ConnectError::Timeout(Phase::Tcp))
+            );
+            assert!(is_timeout, "{error:?}");
+            assert_eq!(
+                notes,
+                [
+                    format!("resolve h.example:81 {resolve}"),
+                    format!("connect [127.0.0.1:81] {connect}"),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_host_without_addresses() {
+        let (error, notes) = attempt(&Connector::new(), "ws://empty.example/");
+        assert_eq!(error.phase(), Some(Phase::Resolve));
+        assert_eq!(notes.len(), 1);
+    }
+
+    #[test]
+    fn what_goes_where() {
+        let proxy = crate::proxy::Proxy::parse("http://p.example:3128").unwrap();
+        let proxied = Connector::new().with_proxy(proxy);
+        let (error, notes) = attempt(&proxied, "ws://h.example/");
+        assert_eq!(error.phase(), Some(Phase::Tcp));
+        assert!(notes[0].starts_with("resolve p.example:3128 "));
+        let (error, notes) = attempt(&proxied, "ws+unix:/a.sock:/b");
+        assert_eq!(error.phase(), Some(Phase::Unix));
+        assert_eq!(notes, ["connect /a.sock Some(10)"]);
+    }
 }

@@ -3,13 +3,14 @@
 //! A [`Connector`] is made once and used for every connection, by `connect_through` and
 //! `reconnect_through` of each adapter. What it does, in this order:
 //!
-//! 1. [`Phase::Resolve`]: looks the host up.
+//! 1. [`Phase::Resolve`]: looks the host up, or that of the proxy.
 //! 2. [`Phase::Tcp`]: connects to its addresses, IPv6 and IPv4 in turn, the next one 250 ms after the one
 //!    before or as soon as that failed. The first that answers is taken (RFC 8305). Or [`Phase::Unix`],
 //!    for `ws+unix:` URLs.
-//! 3. [`Phase::Tls`], for `wss`.
-//! 4. [`Phase::Handshake`], the opening handshake.
-//! 5. [`Phase::Redirect`], if the server answers with one: again from the start, as far as
+//! 3. [`Phase::Proxy`], if there is one: asks it for a tunnel to the server.
+//! 4. [`Phase::Tls`], for `wss`.
+//! 5. [`Phase::Handshake`], the opening handshake.
+//! 6. [`Phase::Redirect`], if the server answers with one: again from the start, as far as
 //!    [`Redirects`] allow.
 //!
 //! ```no_run
@@ -35,6 +36,7 @@ mod attempts;
 mod error;
 mod establish;
 mod race;
+mod tunnel;
 
 use core::time::Duration;
 #[cfg(feature = "rustls")]
@@ -50,6 +52,7 @@ pub(super) use establish::{Failure, Net, establish};
 pub(super) use race::Race;
 
 use crate::handshake::Redirects;
+use crate::proxy::Proxy;
 #[cfg(feature = "rustls")]
 use crate::tls::Tls;
 use crate::{Config, Instant};
@@ -60,6 +63,7 @@ use rustls::pki_types::ServerName;
 #[derive(Clone, Debug)]
 pub struct Connector {
     config: Config,
+    proxy: Option<Proxy>,
     redirects: Redirects,
     timeouts: PhaseTimeouts,
     #[cfg(feature = "rustls")]
@@ -85,6 +89,16 @@ impl Connector {
     #[must_use]
     pub fn with_tls(mut self, tls: Tls) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Sets a proxy that all connections go through, but for those to Unix sockets; `None` for none,
+    /// which is the default. Nothing is read of the environment.
+    ///
+    /// The proxy sees the server's name and port; what `wss` carries it does not see.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: impl Into<Option<Proxy>>) -> Self {
+        self.proxy = proxy.into();
         self
     }
 
@@ -153,6 +167,7 @@ impl From<&Config> for Connector {
     fn from(config: &Config) -> Self {
         Self {
             config: config.clone(),
+            proxy: None,
             redirects: Redirects::none(),
             timeouts: PhaseTimeouts::new(),
             #[cfg(feature = "rustls")]
@@ -171,6 +186,7 @@ impl From<&Config> for Connector {
 pub struct PhaseTimeouts {
     resolve: Option<Duration>,
     tcp: Option<Duration>,
+    proxy: Option<Duration>,
     tls: Option<Duration>,
     total: Option<Duration>,
 }
@@ -181,6 +197,7 @@ impl PhaseTimeouts {
         Self {
             resolve: None,
             tcp: None,
+            proxy: None,
             tls: None,
             total: None,
         }
@@ -197,6 +214,13 @@ impl PhaseTimeouts {
     #[must_use]
     pub fn with_tcp(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.tcp = timeout.into();
+        self
+    }
+
+    /// Bounds how long a proxy may take for a tunnel, which includes that it connects to the server.
+    #[must_use]
+    pub fn with_proxy(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.proxy = timeout.into();
         self
     }
 
@@ -219,6 +243,7 @@ impl PhaseTimeouts {
         match phase {
             Phase::Resolve => self.resolve,
             Phase::Tcp | Phase::Unix => self.tcp,
+            Phase::Proxy => self.proxy,
             Phase::Tls => self.tls,
             Phase::Handshake | Phase::Redirect => None,
         }

@@ -93,6 +93,10 @@ impl Net for Futures {
     fn io(stream: ClientStream) -> FuturesIo<ClientStream> {
         FuturesIo::new(stream)
     }
+
+    fn stream(io: FuturesIo<ClientStream>) -> io::Result<ClientStream> {
+        Ok(io.into_stream())
+    }
 }
 
 /// Runs a future up to a deadline.

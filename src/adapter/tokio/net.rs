@@ -92,6 +92,10 @@ impl Net for Tokio {
     fn io(stream: ClientStream) -> TokioIo<ClientStream> {
         TokioIo::new(stream)
     }
+
+    fn stream(io: TokioIo<ClientStream>) -> io::Result<ClientStream> {
+        Ok(io.into_stream())
+    }
 }
 
 /// Runs a future up to a deadline.

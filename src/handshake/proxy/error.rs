@@ -90,9 +90,10 @@ impl SocksFailure {
 impl ProxyError {
     /// The answer of an HTTP proxy that refused.
     pub fn response(&self) -> Option<&Response> {
-        match self {
-            Self::Refused(response) => Some(response),
-            _ => None,
+        if let Self::Refused(response) = self {
+            Some(response)
+        } else {
+            None
         }
     }
 

@@ -201,10 +201,7 @@ mod tests {
             output.clear();
             for piece in answer.to_vec().chunks_mut(size) {
                 assert_eq!(result, Ok(None));
-                result = tunnel.receive(&mut Input::new(piece));
-                if result.is_err() {
-                    return result;
-                }
+                result = Ok(tunnel.receive(&mut Input::new(piece))?);
             }
         }
         result
