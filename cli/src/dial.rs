@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sockeye::handshake::{ClientRequest, Redirects, Response};
+use sockeye::proxy::Proxy;
 use sockeye::tls::Tls;
 use sockeye::tls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -29,6 +30,9 @@ pub(crate) struct Dial {
     /// Accept any certificate: whoever is in between can read and change everything.
     #[arg(long, conflicts_with = "ca")]
     insecure: bool,
+    /// Go through a proxy: http://, socks5:// or socks5h://, with user:password@ if it wants them.
+    #[arg(long, value_name = "URL", value_parser = Proxy::parse)]
+    proxy: Option<Proxy>,
     /// Follow redirects, up to five.
     #[arg(short = 'L', long)]
     location: bool,
@@ -37,7 +41,9 @@ pub(crate) struct Dial {
 impl Dial {
     /// What all connections have in common.
     pub(crate) fn connector(&self, config: Config) -> Result<Connector, Failure> {
-        let mut connector = Connector::new().with_config(config);
+        let mut connector = Connector::new()
+            .with_config(config)
+            .with_proxy(self.proxy.clone());
         if let Some(file) = &self.ca {
             connector = connector.with_tls(Tls::only(certificates(file)?));
         }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use sockeye::connector::ConnectError;
 use sockeye::handshake::{HeaderError, RequestError, Response, UrlError};
+use sockeye::proxy::ProxyError;
 use sockeye::{CapacityError, CloseCode, Error, HandshakeError, SocketError};
 
 use crate::output::printable;
@@ -20,7 +21,7 @@ Exit codes:
   4    the peer broke the protocol or a limit; `inspect`: a rule is violated
   5    timeout: connecting, a pong, or the closing handshake
   6    closed with another code, or without a closing handshake (1006)
-  130  interrupted twice";
+  130  interrupted twice, or before it was connected";
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +173,13 @@ impl From<ConnectError> for Failure {
             ConnectError::Redirect { .. } => Self::new(Exit::Refused, message),
             ConnectError::Tls(_) => Self::new(Exit::Transport, message)
                 .with_hint("see --ca, and --insecure for tests; or is it a server for ws://?"),
+            ConnectError::Proxy(error) => match error {
+                ProxyError::Authentication | ProxyError::Credentials => wants_credentials(message),
+                ProxyError::Refused(response) if response.status() == 407 => {
+                    wants_credentials(message)
+                }
+                _ => Self::new(Exit::Transport, message),
+            },
             ConnectError::Resolve(_) => {
                 Self::new(Exit::Transport, message).with_hint("is the host's name right?")
             }
@@ -183,6 +191,11 @@ impl From<ConnectError> for Failure {
             _ => Self::new(Exit::Transport, message),
         }
     }
+}
+
+fn wants_credentials(message: String) -> Failure {
+    Failure::new(Exit::Transport, message)
+        .with_hint("they are as --proxy http://user:password@host")
 }
 
 impl From<HandshakeError> for Failure {

@@ -15,7 +15,7 @@ const PONG_TIMEOUT: Duration = Duration::from_secs(20);
 /// A server, and what to tell it in the opening handshake.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Handshake {
-    /// The server, as ws://host:port/path. Without a scheme it is ws://.
+    /// The server, as ws://host:port/path, wss:// or ws+unix:. Without a scheme it is ws://.
     url: String,
     /// A header for the request, as 'NAME: VALUE'. May be repeated.
     #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = header)]
@@ -41,7 +41,7 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     pub(crate) fn request(&self) -> Result<ClientRequest, Failure> {
-        let url = match self.url.contains("://") {
+        let url = match self.url.contains("://") || self.url.contains("+unix:") {
             true => self.url.clone(),
             false => format!("ws://{}", self.url),
         };
