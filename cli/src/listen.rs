@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::args::{Close, Patience};
 use crate::exit::{Exit, Failure};
 use crate::input::{self, Cut, Item};
-use crate::output::{DIM, GREEN, Messages, note};
+use crate::output::{DIM, GREEN, Messages, note, report};
 use crate::server;
 use crate::session;
 use crate::signals::Interrupts;
@@ -118,29 +118,22 @@ async fn many(
     let (stop, stopped) = watch::channel(false);
     let mut clients = JoinSet::new();
     let mut output = Messages::new();
-    let mut is_dirty = false;
     let mut number = 0;
     let result = loop {
         tokio::select! {
-            biased;
             () = interrupts.asked() => break Ok(()),
-            Some((peer, message)) = messages.recv() => {
-                is_dirty = true;
-                if let Err(error) = output.message_of(peer, &message) {
+            Some(message) = messages.recv() => {
+                if let Err(error) = write(&mut output, message, &mut messages) {
                     break Err(error);
                 }
             }
-            () = std::future::ready(()), if is_dirty => {
-                is_dirty = false;
-                if let Err(error) = output.flush() {
-                    break Err(error);
-                }
-            }
-            line = lines.recv(), if is_input => match line.transpose().map_err(session::unreadable)? {
+            line = lines.recv(), if is_input => match line.transpose() {
                 // Without clients nobody hears it.
-                Some(Item::Text(line)) => drop(news.send(Prepared::new(line))),
-                Some(Item::Binary(_) | Item::Fragment(..)) => {}
-                None => is_input = false,
+                Ok(Some(Item::Text(line))) => drop(news.send(Prepared::new(line))),
+                Ok(Some(Item::Binary(_) | Item::Fragment(..))) => {}
+                Ok(None) => is_input = false,
+                // The clients are still listened to.
+                Err(error) => report(&session::unreadable(error)),
             },
             Some(_ended) = clients.join_next() => {}
             (stream, peer) = server::next(&listener) => {
@@ -160,13 +153,29 @@ async fn many(
     // Clients that wait for stdout wait no more.
     drop(messages);
     while clients.join_next().await.is_some() {}
-    match result.and_then(|()| output.flush()) {
+    match result {
         // A reader that has enough is no failure.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::from(error).while_doing("writing to stdout"))
         }
         _ => Ok(Exit::Success),
     }
+}
+
+/// Writes a message and those that wait behind it, before somebody waits to see them.
+fn write(
+    output: &mut Messages,
+    (peer, message): Received,
+    more: &mut mpsc::Receiver<Received>,
+) -> io::Result<()> {
+    output.message_of(peer, &message)?;
+    for _ in 0..UNWRITTEN {
+        let Ok((peer, message)) = more.try_recv() else {
+            break;
+        };
+        output.message_of(peer, &message)?;
+    }
+    output.flush()
 }
 
 struct Client {

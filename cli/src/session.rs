@@ -51,6 +51,7 @@ where
     loop {
         tokio::select! {
             biased;
+            () = interrupts.asked() => stop.notify_one(),
             message = receiver.recv() => match message? {
                 Some(message) if output.is_done => drop(message),
                 Some(message) => {
@@ -68,7 +69,6 @@ where
                     stop.notify_one();
                 }
             }
-            () = interrupts.asked() => stop.notify_one(),
         }
     }
     output.flush()?;

@@ -169,9 +169,7 @@ fn what_the_server_is_told() {
 fn pings_and_round_trips() {
     let echo = Echo::start(&[]);
     let output = run(
-        &[
-            "connect", &echo.url, "-v", "--ping", "0.05", "--wait", "0.5",
-        ],
+        &["connect", &echo.url, "-v", "--ping", "0.05", "--wait", "2"],
         b"",
     );
     assert_exit(&output, 0);
@@ -183,11 +181,11 @@ fn pings_and_round_trips() {
 /// One on each side of a pipe, as netcat.
 #[test]
 fn listen_once() {
-    let mut listening = command(&["listen", "127.0.0.1:0", "--once"])
+    let mut listening = command(&["listen", "127.0.0.1:0", "--once", "--wait", "20"])
         .spawn()
         .unwrap();
     let url = listening_at(&mut listening);
-    let client = command(&["connect", &url]).spawn().unwrap();
+    let client = command(&["connect", &url, "--wait", "3"]).spawn().unwrap();
     let listening = std::thread::spawn(move || finish(listening, b"from the server\n"));
     let client = finish(client, b"from the client\n");
     assert_exit(&client, 0);

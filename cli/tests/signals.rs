@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -41,11 +42,16 @@ fn a_client_closes_properly() {
 fn a_server_goes_away() {
     for name in ["INT", "TERM"] {
         let mut echo = Echo::start(&[]);
-        let mut child = command(&["connect", &echo.url, "-v", "--ping", "0.05"])
-            .spawn()
+        let mut child = command(&["connect", &echo.url, "-v"]).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(b"x\n").unwrap();
+        let mut answer = [0; 2];
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut answer)
             .unwrap();
-        let stdin = child.stdin.take();
-        std::thread::sleep(Duration::from_millis(500));
         signal(&echo.child, name);
         let output = wait(child);
         assert_exit(&output, 0);
@@ -62,18 +68,22 @@ fn a_server_goes_away() {
 /// The second signal ends it, whatever the peer does.
 #[test]
 fn twice() {
-    let (url, serving) = server(|stream| {
+    let (connected, is_connected) = mpsc::channel();
+    let (done, is_done) = mpsc::channel::<()>();
+    let (url, serving) = server(move |stream| {
         let ws = blocking::accept(stream, &Config::new()).unwrap();
-        std::thread::sleep(Duration::from_secs(2));
+        connected.send(()).unwrap();
+        let _done = is_done.recv();
         drop(ws); // never having answered
     });
     let mut child = command(&["connect", &url]).spawn().unwrap();
     let stdin = child.stdin.take();
-    std::thread::sleep(Duration::from_millis(700));
-    signal(&child, "INT");
-    std::thread::sleep(Duration::from_millis(300));
-    signal(&child, "INT");
+    is_connected.recv_timeout(Duration::from_secs(30)).unwrap();
+    while child.try_wait().unwrap().is_none() {
+        signal(&child, "INT");
+        std::thread::sleep(Duration::from_millis(200));
+    }
     assert_exit(&wait(child), 130);
-    drop(stdin);
+    drop((stdin, done));
     serving.join().unwrap();
 }
