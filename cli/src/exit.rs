@@ -23,6 +23,9 @@ Exit codes:
   6    closed with another code, or without a closing handshake (1006)
   130  interrupted twice, or before it was connected";
 
+/// EMFILE of all Unix systems: every connection takes a file descriptor.
+const TOO_MANY_FILES: i32 = 24;
+
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -112,8 +115,7 @@ impl From<io::Error> for Failure {
         };
         let hint = match error.kind() {
             io::ErrorKind::ConnectionRefused => Some("nobody listens there; is the port right?"),
-            io::ErrorKind::AddrInUse => Some("another program listens there"),
-            io::ErrorKind::PermissionDenied => Some("ports below 1024 are for root"),
+            _ if error.raw_os_error() == Some(TOO_MANY_FILES) => Some("see `ulimit -n`"),
             _ => None,
         };
         let failure = Self::new(exit, error.to_string());

@@ -51,6 +51,12 @@ impl Serve {
                 io::ErrorKind::InvalidInput => {
                     Failure::usage(error.to_string()).with_hint("an address is as 127.0.0.1:9001")
                 }
+                io::ErrorKind::AddrInUse => {
+                    Failure::from(error).with_hint("another program listens there")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    Failure::from(error).with_hint("ports below 1024 are for root")
+                }
                 _ => error.into(),
             };
             failure.while_doing(format_args!("cannot listen on {}", printable(addr)))

@@ -14,7 +14,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::{Echo, assert_exit, command, server, signal, stderr, wait};
-use sockeye::{CloseCode, Config, Initiator, blocking};
+use sockeye::{CloseCode, Config, Delivery, Event, Initiator, blocking};
 
 #[test]
 fn a_client_closes_properly() {
@@ -86,4 +86,29 @@ fn twice() {
     assert_exit(&wait(child), 130);
     drop((stdin, done));
     serving.join().unwrap();
+}
+
+/// A message that is sent while it is read ends with the connection.
+#[test]
+fn in_the_middle_of_a_message() {
+    let (begun, has_begun) = mpsc::channel();
+    let (url, serving) = server(move |stream| {
+        let config = Config::new().with_delivery(Delivery::Chunks);
+        let mut ws = blocking::accept(stream, &config).unwrap();
+        while let Some(event) = ws.recv_event().unwrap() {
+            if let Event::Fragment(fragment) = event {
+                begun.send(fragment.payload().to_vec()).unwrap();
+            }
+        }
+        ws.closed().unwrap()
+    });
+    let mut child = command(&["connect", &url, "--binary"]).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"half").unwrap();
+    let half = has_begun.recv_timeout(Duration::from_secs(30)).unwrap();
+    assert_eq!(half, b"half");
+    signal(&child, "INT");
+    assert_exit(&wait(child), 0);
+    drop(stdin);
+    assert_eq!(serving.join().unwrap().code(), CloseCode::NORMAL);
 }
