@@ -91,6 +91,10 @@ mod reconnecting {}
 mod backpressure {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/COMPRESSION.md")]
+mod compression {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/COOKBOOK.md")]
 mod cookbook {}
 
