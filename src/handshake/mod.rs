@@ -20,6 +20,8 @@ mod auth;
 mod body;
 mod client;
 mod compose;
+#[cfg(feature = "http")]
+mod convert;
 mod extended;
 mod handover;
 mod head;
