@@ -34,6 +34,8 @@ pub mod utf8;
 pub use adapter::blocking;
 #[cfg(feature = "futures")]
 pub use adapter::futures;
+#[cfg(feature = "hyper")]
+pub use adapter::hyper;
 #[cfg(feature = "tokio")]
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
@@ -72,6 +74,10 @@ mod embedding {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/AUTH.md")]
 mod auth {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/HTTP.md")]
+mod over_http {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/RECONNECTING.md")]

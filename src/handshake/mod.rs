@@ -11,8 +11,9 @@
 //! Who may connect is the application's decision, and [`OriginPolicy`], [`Basic`] and [`Bearer`]
 //! help with it before the answer.
 //!
-//! An upgrade that somebody else did, such as an HTTP server, needs none of this but
-//! [`accept_key`]: see [`Negotiated`](crate::Negotiated).
+//! Where an HTTP library reads and writes, with or without HTTP/2 and HTTP/3 (RFC 8441, RFC 9220),
+//! a server has [`Request::extended`], [`Acceptance::answer`] and [`Refusal::answer`], and a client
+//! has [`ClientOffer`]. The feature `http` adds the types of that crate, `hyper` the upgrade itself.
 
 mod accept;
 mod answer;
