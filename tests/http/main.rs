@@ -6,6 +6,7 @@
 )]
 
 mod axum;
+mod h2;
 mod hyper;
 mod types;
 
