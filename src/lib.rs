@@ -36,6 +36,8 @@ pub mod utf8;
 pub use adapter::blocking;
 #[cfg(feature = "futures")]
 pub use adapter::futures;
+#[cfg(feature = "hyper")]
+pub use adapter::hyper;
 #[cfg(feature = "tokio")]
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
@@ -81,6 +83,10 @@ mod auth {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/CLIENTS.md")]
 mod clients {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/HTTP.md")]
+mod over_http {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../docs/RECONNECTING.md")]

@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use programs::Program;
 use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
-use sockeye::tokio::TokioIo;
+use sockeye::tokio::{ClientStream, TokioIo};
 use sockeye::{CloseCode, Config, Timeouts, WebSocket, blocking};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ fn run<F: Future>(scenario: F) -> F::Output {
     runtime.block_on(scenario).expect("it hangs")
 }
 
-type Client = WebSocket<TokioIo<TcpStream>>;
+type Client = WebSocket<TokioIo<ClientStream>>;
 
 async fn connect(address: SocketAddr) -> Client {
     let url = format!("ws://{address}/");

@@ -23,6 +23,8 @@ mod websocket;
 pub mod blocking;
 #[cfg(feature = "futures")]
 pub mod futures;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod reconnect;
 #[cfg(feature = "tokio")]
 pub mod tokio;

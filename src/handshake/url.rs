@@ -240,6 +240,11 @@ impl Url {
         self.authority().to_owned()
     }
 
+    /// The scheme of the same resource in HTTP (8441-5-02).
+    pub(super) fn http_scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
+    }
+
     /// The host and the port, as in a URL and in a `Host` header (6455-4.1-21).
     pub(super) fn authority(&self) -> &str {
         self.text.get(..self.target).unwrap_or_default()

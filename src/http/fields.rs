@@ -6,6 +6,7 @@ use core::fmt;
 use core::ops::Range;
 
 use super::name::Name;
+use crate::error::{Field, HandshakeError};
 
 /// The header lines of a head, as ranges of its bytes. Clones share both.
 #[derive(Clone, PartialEq, Eq)]
@@ -120,6 +121,14 @@ impl Fields {
     pub(crate) fn first(&self, name: Name) -> Option<&[u8]> {
         let span = self.0.spans.get(self.first_line(name)?)?;
         Some(span.value.of(self.head()))
+    }
+
+    /// The value of a header that may be there once.
+    pub(crate) fn once(&self, field: Field) -> Result<Option<&[u8]>, HandshakeError> {
+        if self.repeats(field.into()) {
+            return Err(HandshakeError::Duplicate(field));
+        }
+        Ok(self.first(field.into()))
     }
 
     /// Whether there is a line with this name.

@@ -44,6 +44,11 @@ impl Response {
         self
     }
 
+    /// A refusal whose body somebody else has.
+    pub(crate) fn without_body(self) -> Self {
+        self.with_body(Vec::new(), false)
+    }
+
     pub(crate) fn fields(&self) -> &Fields {
         &self.fields
     }
