@@ -276,8 +276,9 @@ pub enum RequestError {
     /// The HTTP/2 or HTTP/3 connection is not for WebSockets: its server did not set
     /// `SETTINGS_ENABLE_CONNECT_PROTOCOL` to 1 (RFC 8441 section 3).
     ExtendedConnect,
-    /// The URL is for `wss://`, and the connection would not be secured. Connect a TLS stream and
-    /// do the handshake over it.
+    /// The URL is for `wss://`, and the connection would not be secured: the adapter's feature for
+    /// TLS is off (`rustls`, `tokio-rustls`, `futures-rustls`). Or connect a TLS stream and do the
+    /// handshake over it.
     NeedsTls,
 }
 
@@ -291,7 +292,7 @@ impl fmt::Display for RequestError {
             Self::Protocol => "the name of a subprotocol is not a token",
             Self::DuplicateProtocol => "a subprotocol is offered twice",
             Self::ExtendedConnect => "the server does not allow an extended CONNECT",
-            Self::NeedsTls => "wss:// needs a TLS stream",
+            Self::NeedsTls => "wss:// needs the adapter's feature for TLS, or a TLS stream",
         })
     }
 }
