@@ -266,8 +266,9 @@ pub enum RequestError {
     Protocol,
     /// A subprotocol is offered twice (RFC 6455 section 4.1).
     DuplicateProtocol,
-    /// The URL is for `wss://`, and the connection would not be secured. Connect a TLS stream and
-    /// do the handshake over it.
+    /// The URL is for `wss://`, and the connection would not be secured: the adapter's feature for
+    /// TLS is off (`rustls`, `tokio-rustls`, `futures-rustls`). Or connect a TLS stream and do the
+    /// handshake over it.
     NeedsTls,
 }
 
@@ -280,7 +281,7 @@ impl fmt::Display for RequestError {
             Self::Token => "the bearer token has characters that it cannot have",
             Self::Protocol => "the name of a subprotocol is not a token",
             Self::DuplicateProtocol => "a subprotocol is offered twice",
-            Self::NeedsTls => "wss:// needs a TLS stream",
+            Self::NeedsTls => "wss:// needs the adapter's feature for TLS, or a TLS stream",
         })
     }
 }

@@ -12,6 +12,7 @@ mod certificates;
 mod closing;
 mod echo;
 mod sides;
+mod slow;
 mod trust;
 mod tunnel;
 

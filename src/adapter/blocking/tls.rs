@@ -5,6 +5,7 @@ use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use std::vec::Vec;
 
 use rustls::{ConnectionCommon, SideData, StreamOwned};
@@ -44,17 +45,15 @@ pub struct TlsStream<C, S> {
     /// What was read of the stream and the session has not taken yet, from `start` on.
     received: Vec<u8>,
     start: usize,
+    /// What the stream was told last.
+    read_timeout: Option<Duration>,
+    write_timeout: Option<Duration>,
 }
 
 impl<C, S> TlsStream<C, S> {
     /// A session that begins, or has begun, over this stream.
     pub fn new(session: C, stream: S) -> Self {
-        Self {
-            session: Arc::new(Mutex::new(session)),
-            stream,
-            received: Vec::new(),
-            start: 0,
-        }
+        Self::with(Arc::new(Mutex::new(session)), stream)
     }
 
     /// The stream that the session runs over.
@@ -74,12 +73,18 @@ impl<C, S> TlsStream<C, S> {
     ///
     /// Those of `clone`.
     pub fn try_clone_with(&self, clone: impl FnOnce(&S) -> io::Result<S>) -> io::Result<Self> {
-        Ok(Self {
-            session: Arc::clone(&self.session),
-            stream: clone(&self.stream)?,
+        Ok(Self::with(Arc::clone(&self.session), clone(&self.stream)?))
+    }
+
+    const fn with(session: Arc<Mutex<C>>, stream: S) -> Self {
+        Self {
+            session,
+            stream,
             received: Vec::new(),
             start: 0,
-        })
+            read_timeout: None,
+            write_timeout: None,
+        }
     }
 }
 
@@ -100,6 +105,7 @@ where
 {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut is_eof = false;
+        let mut patience = Patience::new(self.read_timeout);
         loop {
             let mut session = lock(&self.session);
             loop {
@@ -122,9 +128,10 @@ where
                 }
             }
             // Answers of the session itself, as in a handshake. What does not leave now does later.
-            let _later = write_all(&mut *session, &mut self.stream);
+            let _later = write_all(&mut *session, &mut self.stream, self.write_timeout);
             // The other thread may write while this one waits.
             drop(session);
+            patience.check()?;
             self.received.resize(READ_SIZE, 0);
             self.start = 0;
             let result = self.stream.read(&mut self.received);
@@ -146,15 +153,19 @@ where
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut session = lock(&self.session);
-        write_all(&mut *session, &mut self.stream)?;
+        write_all(&mut *session, &mut self.stream, self.write_timeout)?;
         let count = session.writer().write_vectored(buffers)?;
         // They are taken, whatever happens now; a failure that lasts is one of the next call.
-        let _later = write_all(&mut *session, &mut self.stream);
+        let _later = write_all(&mut *session, &mut self.stream, self.write_timeout);
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        write_all(&mut *lock(&self.session), &mut self.stream)?;
+        write_all(
+            &mut *lock(&self.session),
+            &mut self.stream,
+            self.write_timeout,
+        )?;
         self.stream.flush()
     }
 }
@@ -166,11 +177,15 @@ where
     S: Stream,
 {
     fn set_read_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_read_timeout(timeout)
+        self.stream.set_read_timeout(timeout)?;
+        self.read_timeout = timeout;
+        Ok(())
     }
 
     fn set_write_timeout(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        self.stream.set_write_timeout(timeout)
+        self.stream.set_write_timeout(timeout)?;
+        self.write_timeout = timeout;
+        Ok(())
     }
 
     /// Tells the peer that this is the end, and not somebody who cut it off: `close_notify` goes out
@@ -178,7 +193,7 @@ where
     fn shutdown_write(&mut self) -> io::Result<()> {
         let mut session = lock(&self.session);
         session.send_close_notify();
-        write_all(&mut *session, &mut self.stream)?;
+        write_all(&mut *session, &mut self.stream, self.write_timeout)?;
         self.stream.shutdown_write()
     }
 }
@@ -197,12 +212,18 @@ fn lock<C>(session: &Mutex<C>) -> MutexGuard<'_, C> {
 }
 
 /// Writes what the session has for the peer.
-fn write_all<C, D>(session: &mut C, stream: &mut impl Write) -> io::Result<()>
+fn write_all<C, D>(
+    session: &mut C,
+    stream: &mut impl Write,
+    timeout: Option<Duration>,
+) -> io::Result<()>
 where
     C: DerefMut<Target = ConnectionCommon<D>>,
     D: SideData,
 {
+    let mut patience = Patience::new(timeout);
     while session.wants_write() {
+        patience.check()?;
         match session.write_tls(stream) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(_) => {}
@@ -211,4 +232,33 @@ where
         }
     }
     Ok(())
+}
+
+/// How long a call of the session's may go on that takes several of the stream's, each of which is bounded
+/// by itself: a record that comes byte by byte would go on for ever.
+struct Patience {
+    timeout: Option<Duration>,
+    since: Option<Instant>,
+}
+
+impl Patience {
+    const fn new(timeout: Option<Duration>) -> Self {
+        Self {
+            timeout,
+            since: None,
+        }
+    }
+
+    /// Is asked before each call. Fails as a stream does whose wait was cut short.
+    fn check(&mut self) -> io::Result<()> {
+        let Some(timeout) = self.timeout else {
+            return Ok(());
+        };
+        match self.since {
+            None => self.since = Some(Instant::now()),
+            Some(since) if since.elapsed() >= timeout => return Err(ErrorKind::WouldBlock.into()),
+            Some(_) => {}
+        }
+        Ok(())
+    }
 }

@@ -36,13 +36,15 @@ mod attempts;
 mod error;
 mod establish;
 mod race;
+#[cfg(any(
+    all(feature = "blocking", feature = "rustls"),
+    feature = "tokio-rustls",
+    feature = "futures-rustls"
+))]
+mod session;
 mod tunnel;
 
 use core::time::Duration;
-#[cfg(feature = "rustls")]
-use std::io::{self, ErrorKind};
-#[cfg(feature = "rustls")]
-use std::sync::Arc;
 
 #[cfg(any(feature = "tokio", feature = "futures"))]
 pub(super) use attempts::connect;
@@ -56,8 +58,6 @@ use crate::proxy::Proxy;
 #[cfg(feature = "rustls")]
 use crate::tls::Tls;
 use crate::{Config, Instant};
-#[cfg(feature = "rustls")]
-use rustls::pki_types::ServerName;
 
 /// What all connections of a client have in common. Clones are cheap.
 #[derive(Clone, Debug)]
@@ -125,35 +125,6 @@ impl Connector {
     #[cfg(feature = "rustls")]
     pub fn tls(&self) -> &Tls {
         &self.tls
-    }
-}
-
-#[cfg(feature = "rustls")]
-impl Connector {
-    /// What a TLS session with this host begins with.
-    pub(super) fn tls_session(
-        &self,
-        host: &str,
-    ) -> io::Result<(Arc<rustls::ClientConfig>, ServerName<'static>)> {
-        let name = ServerName::try_from(host)
-            .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?
-            .to_owned();
-        let config = self
-            .tls
-            .client_config()
-            .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
-        Ok((config, name))
-    }
-
-    /// Refuses a server that chose another protocol than the one that was offered.
-    pub(super) fn check_alpn(session: Option<&rustls::ClientConnection>) -> io::Result<()> {
-        match session.and_then(|session| session.alpn_protocol()) {
-            None | Some(b"http/1.1") => Ok(()),
-            Some(_) => Err(io::Error::new(
-                ErrorKind::InvalidData,
-                "the server chose another protocol than HTTP/1.1",
-            )),
-        }
     }
 }
 
