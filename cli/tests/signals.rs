@@ -18,17 +18,22 @@ use sockeye::{CloseCode, Config, Delivery, Event, Initiator, blocking};
 
 #[test]
 fn a_client_closes_properly() {
-    let (connected, is_connected) = mpsc::channel();
-    let (url, serving) = server(move |stream| {
+    let (url, serving) = server(|stream| {
         let mut ws = blocking::accept(stream, &Config::new()).unwrap();
-        connected.send(()).unwrap();
+        ws.send("hi").unwrap();
         while ws.recv().unwrap().is_some() {}
         ws.closed().unwrap()
     });
     let mut child = command(&["connect", &url]).spawn().unwrap();
     // Open, but silent.
     let stdin = child.stdin.take();
-    is_connected.recv_timeout(Duration::from_secs(30)).unwrap();
+    let mut greeting = [0; 3];
+    child
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut greeting)
+        .unwrap();
     signal(&child, "INT");
     assert_exit(&wait(child), 0);
     drop(stdin);
