@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "it prints what arrives")]
 
 use std::error::Error;
-use std::net::TcpStream;
 use std::process::ExitCode;
 use std::{io, thread};
 
@@ -34,7 +33,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-fn send_lines(mut sender: blocking::SendHalf<TcpStream>) -> Result<(), SocketError> {
+fn send_lines(mut sender: blocking::SendHalf<blocking::ClientStream>) -> Result<(), SocketError> {
     for line in io::stdin().lines() {
         sender.send(line?)?;
     }
