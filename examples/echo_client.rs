@@ -158,7 +158,7 @@ async fn drive<I: ReadIo + WriteIo>(
 
 /// As [`drive`], word for word but for the `await`s.
 fn drive_blocking(
-    mut ws: blocking::WebSocket<std::net::TcpStream>,
+    mut ws: blocking::WebSocket<blocking::ClientStream>,
     run: &mut Run,
 ) -> Result<Closed, Box<dyn Error>> {
     while !run.is_done() {

@@ -28,17 +28,22 @@ mod negotiated;
 mod random;
 mod spare;
 mod time;
+#[cfg(feature = "rustls")]
+pub mod tls;
 pub mod utf8;
 
 #[cfg(feature = "blocking")]
 pub use adapter::blocking;
 #[cfg(feature = "futures")]
 pub use adapter::futures;
+#[cfg(feature = "hyper")]
+pub use adapter::hyper;
 #[cfg(feature = "tokio")]
 pub use adapter::tokio;
 #[cfg(any(feature = "blocking", feature = "tokio", feature = "futures"))]
 pub use adapter::{
-    ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket, WriteIo, reconnect,
+    ByteStream, Connector, ReadIo, ReceiveHalf, Replies, SendHalf, SocketError, Upgrade, WebSocket,
+    WriteIo, connector, reconnect,
 };
 pub use bytes;
 pub use close::{CloseCode, CloseFrame, MAX_REASON_LEN};
@@ -56,6 +61,8 @@ pub use connection::{Compress, Prepared};
 #[cfg(feature = "handshake")]
 pub use error::HandshakeError;
 pub use error::{CapacityError, Error, PolicyError, ProtocolError, SendError, Timeout};
+#[cfg(feature = "handshake")]
+pub use handshake::proxy;
 pub use input::Input;
 pub use message::{Kind, Message, Payload, Text, Unsent};
 pub use negotiated::Negotiated;
@@ -74,8 +81,48 @@ mod embedding {}
 mod auth {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../docs/CLIENTS.md")]
+mod clients {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/HTTP.md")]
+mod over_http {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../docs/RECONNECTING.md")]
 mod reconnecting {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/BACKPRESSURE.md")]
+mod backpressure {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/COMPRESSION.md")]
+mod compression {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/COOKBOOK.md")]
+mod cookbook {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/DEPLOYMENT.md")]
+mod deployment {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/HARDENING.md")]
+mod hardening {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/KEEPALIVE.md")]
+mod keepalive {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/MEMORY.md")]
+mod memory {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../docs/MIGRATING.md")]
+mod migrating {}
 
 #[cfg(test)]
 mod steps;

@@ -1,7 +1,8 @@
 //! What applications may do with the public types: send them to tasks and threads, and share them.
 
 use sockeye::handshake::{
-    Basic, Bearer, ClientHandshake, ClientRequest, OriginPolicy, Request, ServerHandshake,
+    Answer, Basic, Bearer, ClientHandshake, ClientOffer, ClientRequest, InvalidRequest,
+    OriginPolicy, Request, ServerHandshake,
 };
 use sockeye::{
     Closed, Config, Connection, Deflate, Error, Event, HandshakeError, Message, Negotiated,
@@ -31,13 +32,22 @@ const _: () = {
     everywhere::<ClientRequest>();
     everywhere::<ServerHandshake>();
     everywhere::<Request>();
+    everywhere::<Answer>();
+    everywhere::<InvalidRequest>();
+    everywhere::<ClientOffer>();
     everywhere::<OriginPolicy>();
     everywhere::<Basic>();
     everywhere::<Bearer>();
     everywhere::<blocking::WebSocket<std::net::TcpStream>>();
     everywhere::<blocking::SendHalf<std::net::TcpStream>>();
     everywhere::<sockeye::WebSocket<sockeye::tokio::TokioIo<tokio::net::TcpStream>>>();
+    everywhere::<sockeye::WebSocket<sockeye::tokio::TokioIo<sockeye::hyper::Upgraded>>>();
     everywhere::<sockeye::WebSocket<sockeye::futures::FuturesIo<smol::net::TcpStream>>>();
+    everywhere::<blocking::WebSocket<blocking::ClientStream>>();
+    everywhere::<sockeye::WebSocket<sockeye::tokio::TokioIo<sockeye::tokio::ClientStream>>>();
+    everywhere::<sockeye::WebSocket<sockeye::futures::FuturesIo<sockeye::futures::ClientStream>>>();
+    everywhere::<sockeye::Connector>();
+    everywhere::<sockeye::connector::ConnectError>();
 };
 
 /// What is borrowed of a connection may be held while a spawned task waits.
@@ -63,8 +73,9 @@ fn a_borrowed_subprotocol_may_be_held_over_an_await() {
 #[test]
 fn a_served_connection_may_be_spawned() {
     fn spawnable<F: Future + Send>(_: F) {}
-    type OnTokio = sockeye::WebSocket<sockeye::tokio::TokioIo<tokio::net::TcpStream>>;
-    type OnFutures = sockeye::WebSocket<sockeye::futures::FuturesIo<smol::net::TcpStream>>;
+    type OnTokio = sockeye::WebSocket<sockeye::tokio::TokioIo<sockeye::tokio::ClientStream>>;
+    type OnFutures =
+        sockeye::WebSocket<sockeye::futures::FuturesIo<sockeye::futures::ClientStream>>;
     async fn on_tokio(mut ws: OnTokio, greeting: String) -> Result<Closed, SocketError> {
         let mut count = 0;
         ws.serve(async move |message, replies| {

@@ -15,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye::backoff::{Backoff, Class};
+use sockeye::connector::ConnectError;
 use sockeye::handshake::{ClientRequest, Refusal};
 use sockeye::reconnect::{Cause, Disconnected, Reconnecting, Update};
 use sockeye::{CloseCode, Closed, Config, SocketError, Timeouts, blocking, futures, tokio};
@@ -172,7 +173,12 @@ fn show(update: &Update) -> String {
             let cause = match (&lost.cause, lost.cause.response()) {
                 (_, Some(response)) => response.status().to_string(),
                 (Cause::Closed(closed), _) => closed.code().to_string(),
-                (Cause::Failed(SocketError::Io(error)), _) => format!("{:?}", error.kind()),
+                (
+                    Cause::Failed(
+                        SocketError::Io(error) | SocketError::Connect(ConnectError::Tcp(error)),
+                    ),
+                    _,
+                ) => format!("{:?}", error.kind()),
                 (Cause::Failed(error), _) => format!("{error:?}"),
                 other => format!("{other:?}"),
             };
@@ -188,7 +194,7 @@ fn show(update: &Update) -> String {
 
 struct OnTokio {
     runtime: ::tokio::runtime::Runtime,
-    client: Reconnecting<tokio::TokioIo<::tokio::net::TcpStream>>,
+    client: Reconnecting<tokio::TokioIo<tokio::ClientStream>>,
 }
 
 impl Client for OnTokio {
@@ -219,7 +225,7 @@ impl Client for OnTokio {
     }
 }
 
-fn on_tokio(setup: Setup) -> Reconnecting<tokio::TokioIo<::tokio::net::TcpStream>> {
+fn on_tokio(setup: Setup) -> Reconnecting<tokio::TokioIo<tokio::ClientStream>> {
     let (mut hook, mut attempt) = (setup.hook, 0);
     tokio::reconnect(&config(), move || {
         attempt += 1;
@@ -230,7 +236,7 @@ fn on_tokio(setup: Setup) -> Reconnecting<tokio::TokioIo<::tokio::net::TcpStream
     .with_random(half)
 }
 
-struct OnFutures(Reconnecting<futures::FuturesIo<smol::net::TcpStream>>);
+struct OnFutures(Reconnecting<futures::FuturesIo<futures::ClientStream>>);
 
 impl Client for OnFutures {
     fn new(setup: Setup) -> Self {
@@ -261,7 +267,7 @@ impl Client for OnFutures {
     }
 }
 
-struct OnBlocking(blocking::Reconnecting<TcpStream>);
+struct OnBlocking(blocking::Reconnecting<blocking::ClientStream>);
 
 impl Client for OnBlocking {
     fn new(setup: Setup) -> Self {

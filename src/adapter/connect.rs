@@ -11,22 +11,24 @@ use super::driver::MAX_READS;
 use super::error::SocketError;
 use super::io::{ReadIo, WriteIo};
 use super::websocket::WebSocket;
-use crate::handshake::{Accepted, ClientHandshake, ClientRequest, RequestError, Response};
+use crate::handshake::{Accepted, ClientHandshake, ClientRequest, Response};
 use crate::{Config, Connection, HandshakeError, Input, Instant, RandomKeys};
 
 /// A handshake of either role.
 pub(super) trait Exchange {
     type Output;
+    type Error: Into<SocketError>;
 
     fn receive(
         &mut self,
         now: Instant,
         input: &mut Input<'_>,
-    ) -> Result<Option<Self::Output>, HandshakeError>;
+    ) -> Result<Option<Self::Output>, Self::Error>;
     fn output(&mut self) -> Option<&mut Bytes>;
     fn deadline(&self) -> Option<Instant>;
-    fn handle_timeout(&mut self, now: Instant) -> Result<(), HandshakeError>;
-    fn handle_eof(&mut self) -> Result<(), HandshakeError>;
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Self::Error>;
+    /// The transport ended too early.
+    fn handle_eof(&mut self) -> Self::Error;
 
     /// Writes until nothing waits.
     fn poll_write<I: WriteIo>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -45,7 +47,7 @@ pub(super) trait Exchange {
         &mut self,
         io: &mut I,
         cx: &mut Context<'_>,
-    ) -> Result<(), HandshakeError> {
+    ) -> Result<(), Self::Error> {
         while let Some(deadline) = self.deadline() {
             if io.poll_deadline(cx, Some(deadline)).is_pending() {
                 break;
@@ -70,7 +72,8 @@ pub(super) trait Exchange {
             return Poll::Ready(Ok(()));
         }
         if let Some(deadline) = deadline.filter(|_| is_late) {
-            self.handle_timeout(io.now().max(deadline))?;
+            self.handle_timeout(io.now().max(deadline))
+                .map_err(Into::into)?;
         }
         Poll::Pending
     }
@@ -85,12 +88,13 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
     poll_fn(|cx| {
         loop {
             if !buffer.is_empty() {
-                if let Some(result) = buffer.consume(|input| handshake.receive(io.now(), input))? {
+                let result = buffer.consume(|input| handshake.receive(io.now(), input));
+                if let Some(result) = result.map_err(Into::into)? {
                     end_deadline(io, cx);
                     return Poll::Ready(Ok(result));
                 }
             }
-            handshake.poll_late(io, cx)?;
+            handshake.poll_late(io, cx).map_err(Into::into)?;
             // A server that refuses before it read the request does not take all of it.
             let written = handshake.poll_write(io, cx);
             match buffer.fill(false, |bytes| read(io, cx, bytes)) {
@@ -99,8 +103,7 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(0)) => {
-                    handshake.handle_eof()?;
-                    return Poll::Ready(Err(HandshakeError::Eof.into()));
+                    return Poll::Ready(Err(handshake.handle_eof().into()));
                 }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
@@ -192,6 +195,7 @@ pub(super) async fn client<I: ReadIo + WriteIo>(
 
 impl Exchange for ClientHandshake {
     type Output = Accepted;
+    type Error = HandshakeError;
 
     fn receive(
         &mut self,
@@ -213,16 +217,7 @@ impl Exchange for ClientHandshake {
         Self::handle_timeout(self, now)
     }
 
-    fn handle_eof(&mut self) -> Result<(), HandshakeError> {
-        Self::handle_eof(self)
+    fn handle_eof(&mut self) -> HandshakeError {
+        Self::handle_eof(self).err().unwrap_or(HandshakeError::Eof)
     }
-}
-
-/// Where to make a TCP connection for a request, unless it is to be secured.
-pub(super) fn plain_address(request: &ClientRequest) -> Result<(&str, u16), SocketError> {
-    let url = request.url();
-    if url.is_secure() {
-        return Err(RequestError::NeedsTls.into());
-    }
-    Ok((url.host(), url.port()))
 }

@@ -3,6 +3,7 @@
 use core::fmt;
 use std::io;
 
+use super::connector::{ConnectError, Phase};
 use crate::backoff::Class;
 use crate::handshake::{AnswerError, RequestError, UrlError};
 use crate::{Error, HandshakeError, SendError};
@@ -18,6 +19,8 @@ pub enum SocketError {
     /// The request could not be made: a header, the origin or a subprotocol is not valid. Nothing
     /// was sent.
     Request(RequestError),
+    /// The server could not be reached.
+    Connect(ConnectError),
     /// The opening handshake failed.
     Handshake(HandshakeError),
     /// The answer to a request could not be made. Nothing was sent.
@@ -39,11 +42,26 @@ impl SocketError {
 }
 
 impl SocketError {
+    /// How far the client came on its way to the server, if this is a failure on the way.
+    pub fn phase(&self) -> Option<Phase> {
+        match self {
+            Self::Connect(error) => Some(error.phase()),
+            Self::Handshake(_) => Some(Phase::Handshake),
+            Self::Io(_)
+            | Self::Url(_)
+            | Self::Request(_)
+            | Self::Answer(_)
+            | Self::Connection(_)
+            | Self::Send(_) => None,
+        }
+    }
+
     /// What this failure is to a client that wants to be connected. The table is in
     /// [`backoff`](crate::backoff#the-table).
     pub fn class(&self) -> Class {
         match self {
             Self::Io(error) => error.kind().into(),
+            Self::Connect(error) => error.class(),
             Self::Handshake(error) => error.class(),
             Self::Connection(error) => error.class(),
             Self::Url(_) | Self::Request(_) | Self::Answer(_) | Self::Send(_) => Class::Misuse,
@@ -57,6 +75,7 @@ impl fmt::Display for SocketError {
             Self::Io(error) => error.fmt(f),
             Self::Url(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
+            Self::Connect(error) => error.fmt(f),
             Self::Handshake(error) => error.fmt(f),
             Self::Answer(error) => error.fmt(f),
             Self::Connection(error) => error.fmt(f),
@@ -71,6 +90,7 @@ impl core::error::Error for SocketError {
             Self::Io(error) => Some(error),
             Self::Url(error) => Some(error),
             Self::Request(error) => Some(error),
+            Self::Connect(error) => Some(error),
             Self::Handshake(error) => Some(error),
             Self::Answer(error) => Some(error),
             Self::Connection(error) => Some(error),
@@ -94,6 +114,12 @@ impl From<UrlError> for SocketError {
 impl From<RequestError> for SocketError {
     fn from(error: RequestError) -> Self {
         Self::Request(error)
+    }
+}
+
+impl From<ConnectError> for SocketError {
+    fn from(error: ConnectError) -> Self {
+        Self::Connect(error)
     }
 }
 

@@ -1,6 +1,7 @@
 //! WebSocket connections on futures-io: smol, async-std and whatever else has its traits.
 //!
-//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the TCP connection too.
+//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the connection too, with TLS for `wss://` if the feature
+//! `futures-rustls` is on.
 //! Timers and sockets come from `async-io`, which runs under any executor.
 //!
 //! ```
@@ -28,22 +29,29 @@
 //! # }).unwrap();
 //! ```
 
-use core::future::{Future, poll_fn};
-use core::pin::{Pin, pin};
+mod net;
+mod transport;
+
+use core::future::Future;
+use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::boxed::Box;
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_io::Timer;
-use async_net::TcpStream;
 use futures_io::{AsyncRead, AsyncWrite};
 
-use super::connect::{client as run_client, plain_address};
+use super::connect::client as run_client;
+use super::connector::{Connector, establish};
 use super::reconnect::{Clock, Reconnecting, attempts};
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 use crate::handshake::{Acceptance, ClientRequest, Response};
-use crate::{Config, HandshakeError, Instant};
+use crate::{Config, Instant};
+
+pub use transport::ClientStream;
+
+use net::Futures;
 
 /// A futures-io transport, or one half of it, with a timer.
 #[derive(Debug)]
@@ -139,61 +147,60 @@ impl<S: AsyncWrite + Unpin> WriteIo for FuturesIo<S> {
     }
 }
 
-/// Connects to a `ws://` URL with the default settings.
+/// How to tell the time, and wait.
+const CLOCK: Clock = Clock {
+    now: Instant::now,
+    sleep_until: |at| {
+        Box::pin(async move {
+            Timer::at(at.to_std()).await;
+        })
+    },
+};
+
+/// Connects to a `ws://` or `wss://` URL with the default settings. `wss://` needs the feature
+/// `futures-rustls`.
 ///
 /// # Errors
 ///
 /// As [`connect_with`].
-pub async fn connect(url: &str) -> Result<WebSocket<FuturesIo<TcpStream>>, SocketError> {
+pub async fn connect(url: &str) -> Result<WebSocket<FuturesIo<ClientStream>>, SocketError> {
     let request = ClientRequest::new(url)?;
     let (ws, _) = connect_with(&request, &Config::new()).await?;
     Ok(ws)
 }
 
 /// Connects to where a request is addressed, without Nagle's delay, within
-/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake).
+/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake): as [`connect_through`] with a
+/// connector that has these settings.
 ///
 /// The server's answer comes along, for its headers.
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
-/// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
-/// protocol, or takes too long. [`SocketError::Io`] if the transport fails.
+/// As [`connect_through`].
 pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
-) -> Result<(WebSocket<FuturesIo<TcpStream>>, Response), SocketError> {
-    let started = Instant::now();
-    let deadline = config
-        .timeouts()
-        .handshake()
-        .map(|timeout| started + timeout);
-    let connecting = TcpStream::connect(plain_address(request)?);
-    let stream = before(deadline, connecting).await??;
-    stream.set_nodelay(true)?;
-    run_client(FuturesIo::new(stream), request, config, started).await
+) -> Result<(WebSocket<FuturesIo<ClientStream>>, Response), SocketError> {
+    connect_through(&Connector::from(config), request).await
 }
 
-/// Runs a future up to a deadline.
-async fn before<F: Future>(
-    deadline: Option<Instant>,
-    future: F,
-) -> Result<F::Output, HandshakeError> {
-    let mut future = pin!(future);
-    let mut timer = deadline.map(|deadline| Timer::at(deadline.to_std()));
-    poll_fn(|cx| {
-        if let Poll::Ready(output) = future.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        match &mut timer {
-            Some(timer) => Pin::new(timer)
-                .poll(cx)
-                .map(|_| Err(HandshakeError::Timeout)),
-            None => Poll::Pending,
-        }
-    })
-    .await
+/// Connects to where a request is addressed, as a connector says: with its certificates, redirects and
+/// deadlines.
+///
+/// The server's answer comes along, for its headers.
+///
+/// # Errors
+///
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://` without the feature
+/// `futures-rustls`. [`SocketError::Connect`] if the server could not be reached.
+/// [`SocketError::Handshake`] if it refuses, breaks the protocol, or takes too long.
+/// [`SocketError::Io`] if the transport fails then. [`SocketError::phase`] says how far it came.
+pub async fn connect_through(
+    connector: &Connector,
+    request: &ClientRequest,
+) -> Result<(WebSocket<FuturesIo<ClientStream>>, Response), SocketError> {
+    establish(&Futures, connector, request).await
 }
 
 /// Does a client's opening handshake over a transport that is connected, such as a TLS stream.
@@ -209,7 +216,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     run_client(FuturesIo::new(stream), request, config, Instant::now()).await
 }
 
-/// A client that connects to a `ws://` URL, and again whenever the connection is lost.
+/// A client that connects to a URL, and again whenever the connection is lost.
 ///
 /// `request` makes the request of each attempt, so that each can have a fresh token. If it fails,
 /// so does the attempt, and the error's class decides whether there is another:
@@ -239,19 +246,31 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
 /// # Ok(())
 /// # }
 /// ```
-pub fn reconnect<R, F>(config: &Config, mut request: R) -> Reconnecting<FuturesIo<TcpStream>>
+pub fn reconnect<R, F>(config: &Config, request: R) -> Reconnecting<FuturesIo<ClientStream>>
 where
     R: FnMut() -> F + Send + 'static,
     F: Future<Output = Result<ClientRequest, SocketError>> + Send + 'static,
 {
-    let config = config.clone();
+    reconnect_through(&Connector::from(config), request)
+}
+
+/// As [`reconnect`], with attempts as by [`connect_through`].
+pub fn reconnect_through<R, F>(
+    connector: &Connector,
+    mut request: R,
+) -> Reconnecting<FuturesIo<ClientStream>>
+where
+    R: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<ClientRequest, SocketError>> + Send + 'static,
+{
+    let connector = connector.clone();
     reconnect_with(move || {
-        let (request, config) = (request(), config.clone());
-        async move { connect_with(&request.await?, &config).await }
+        let (request, connector) = (request(), connector.clone());
+        async move { connect_through(&connector, &request.await?).await }
     })
 }
 
-/// As [`reconnect`], over transports that `dial` makes: TLS, a proxy, a Unix socket.
+/// As [`reconnect`], over transports that `dial` makes.
 ///
 /// `dial` connects and does the opening handshake with [`client`]. What else it waits for it has to
 /// bound itself.
@@ -261,15 +280,7 @@ where
     D: FnMut() -> F + Send + 'static,
     F: Future<Output = Result<(WebSocket<FuturesIo<S>>, Response), SocketError>> + Send + 'static,
 {
-    let clock = Clock {
-        now: Instant::now,
-        sleep_until: |at| {
-            Box::pin(async move {
-                Timer::at(at.to_std()).await;
-            })
-        },
-    };
-    Reconnecting::new(attempts(dial), clock)
+    Reconnecting::new(attempts(dial), CLOCK)
 }
 
 /// Does a server's opening handshake, accepting every valid request.

@@ -2,7 +2,9 @@
 
 mod alone;
 mod buffer;
+mod byte_stream;
 mod connect;
+pub mod connector;
 mod driver;
 mod error;
 mod inlet;
@@ -22,10 +24,14 @@ mod websocket;
 pub mod blocking;
 #[cfg(feature = "futures")]
 pub mod futures;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod reconnect;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 
+pub use byte_stream::ByteStream;
+pub use connector::Connector;
 pub use error::SocketError;
 pub use io::{ReadIo, WriteIo};
 pub use serve::Replies;

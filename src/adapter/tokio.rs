@@ -1,6 +1,7 @@
 //! WebSocket connections on tokio.
 //!
-//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the TCP connection too.
+//! Everything works over any `AsyncRead + AsyncWrite`; [`connect`] makes the connection too, with TLS for `wss://` if the feature
+//! `tokio-rustls` is on.
 //!
 //! ```
 //! use sockeye::Config;
@@ -27,6 +28,9 @@
 //! # }
 //! ```
 
+mod net;
+mod transport;
+
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -34,14 +38,18 @@ use std::boxed::Box;
 use std::io::{self, IoSlice};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf};
-use ::tokio::net::TcpStream;
-use ::tokio::time::{Sleep, sleep_until, timeout_at};
+use ::tokio::time::{Sleep, sleep_until};
 
 use super::connect::client as run_client;
+use super::connector::{Connector, establish};
 use super::reconnect::{Clock, Reconnecting, attempts};
 use super::{ReadIo, ReceiveHalf, SendHalf, SocketError, Upgrade, WebSocket, WriteIo};
 use crate::handshake::{Acceptance, ClientRequest, Response};
-use crate::{Config, HandshakeError, Instant};
+use crate::{Config, Instant};
+
+pub use transport::ClientStream;
+
+use net::Tokio;
 
 /// A tokio transport, or one half of it, with tokio's timer.
 #[derive(Debug)]
@@ -148,42 +156,56 @@ fn now() -> Instant {
     ::tokio::time::Instant::now().into_std().into()
 }
 
-/// Connects to a `ws://` URL with the default settings.
+/// How to tell the time, and wait.
+const CLOCK: Clock = Clock {
+    now,
+    sleep_until: |at| Box::pin(async move { sleep_until(at.to_std().into()).await }),
+};
+
+/// Connects to a `ws://` or `wss://` URL with the default settings. `wss://` needs the feature
+/// `tokio-rustls`.
 ///
 /// # Errors
 ///
 /// As [`connect_with`].
-pub async fn connect(url: &str) -> Result<WebSocket<TokioIo<TcpStream>>, SocketError> {
+pub async fn connect(url: &str) -> Result<WebSocket<TokioIo<ClientStream>>, SocketError> {
     let request = ClientRequest::new(url)?;
     let (ws, _) = connect_with(&request, &Config::new()).await?;
     Ok(ws)
 }
 
 /// Connects to where a request is addressed, without Nagle's delay, within
-/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake).
+/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake): as [`connect_through`] with a
+/// connector that has these settings.
 ///
 /// The server's answer comes along, for its headers.
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
-/// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
-/// protocol, or takes too long. [`SocketError::Io`] if the transport fails.
+/// As [`connect_through`].
 pub async fn connect_with(
     request: &ClientRequest,
     config: &Config,
-) -> Result<(WebSocket<TokioIo<TcpStream>>, Response), SocketError> {
-    let started = now();
-    let address = super::connect::plain_address(request)?;
-    let connecting = TcpStream::connect(address);
-    let stream = match config.timeouts().handshake() {
-        None => connecting.await?,
-        Some(limit) => timeout_at((started + limit).to_std().into(), connecting)
-            .await
-            .map_err(|_| HandshakeError::Timeout)??,
-    };
-    stream.set_nodelay(true)?;
-    run_client(TokioIo::new(stream), request, config, started).await
+) -> Result<(WebSocket<TokioIo<ClientStream>>, Response), SocketError> {
+    connect_through(&Connector::from(config), request).await
+}
+
+/// Connects to where a request is addressed, as a connector says: with its certificates, redirects and
+/// deadlines.
+///
+/// The server's answer comes along, for its headers.
+///
+/// # Errors
+///
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://` without the feature
+/// `tokio-rustls`. [`SocketError::Connect`] if the server could not be reached.
+/// [`SocketError::Handshake`] if it refuses, breaks the protocol, or takes too long.
+/// [`SocketError::Io`] if the transport fails then. [`SocketError::phase`] says how far it came.
+pub async fn connect_through(
+    connector: &Connector,
+    request: &ClientRequest,
+) -> Result<(WebSocket<TokioIo<ClientStream>>, Response), SocketError> {
+    establish(&Tokio, connector, request).await
 }
 
 /// Does a client's opening handshake over a transport that is connected, such as a TLS stream.
@@ -199,7 +221,7 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
     run_client(TokioIo::new(stream), request, config, now()).await
 }
 
-/// A client that connects to a `ws://` URL, and again whenever the connection is lost.
+/// A client that connects to a URL, and again whenever the connection is lost.
 ///
 /// `request` makes the request of each attempt, so that each can have a fresh token. If it fails,
 /// so does the attempt, and the error's class decides whether there is another:
@@ -229,19 +251,31 @@ pub async fn client<S: AsyncRead + AsyncWrite + Unpin>(
 /// # Ok(())
 /// # }
 /// ```
-pub fn reconnect<R, F>(config: &Config, mut request: R) -> Reconnecting<TokioIo<TcpStream>>
+pub fn reconnect<R, F>(config: &Config, request: R) -> Reconnecting<TokioIo<ClientStream>>
 where
     R: FnMut() -> F + Send + 'static,
     F: Future<Output = Result<ClientRequest, SocketError>> + Send + 'static,
 {
-    let config = config.clone();
+    reconnect_through(&Connector::from(config), request)
+}
+
+/// As [`reconnect`], with attempts as by [`connect_through`].
+pub fn reconnect_through<R, F>(
+    connector: &Connector,
+    mut request: R,
+) -> Reconnecting<TokioIo<ClientStream>>
+where
+    R: FnMut() -> F + Send + 'static,
+    F: Future<Output = Result<ClientRequest, SocketError>> + Send + 'static,
+{
+    let connector = connector.clone();
     reconnect_with(move || {
-        let (request, config) = (request(), config.clone());
-        async move { connect_with(&request.await?, &config).await }
+        let (request, connector) = (request(), connector.clone());
+        async move { connect_through(&connector, &request.await?).await }
     })
 }
 
-/// As [`reconnect`], over transports that `dial` makes: TLS, a proxy, a Unix socket.
+/// As [`reconnect`], over transports that `dial` makes.
 ///
 /// `dial` connects and does the opening handshake with [`client`]. What else it waits for it has to
 /// bound itself.
@@ -251,11 +285,7 @@ where
     D: FnMut() -> F + Send + 'static,
     F: Future<Output = Result<(WebSocket<TokioIo<S>>, Response), SocketError>> + Send + 'static,
 {
-    let clock = Clock {
-        now,
-        sleep_until: |at| Box::pin(async move { sleep_until(at.to_std().into()).await }),
-    };
-    Reconnecting::new(attempts(dial), clock)
+    Reconnecting::new(attempts(dial), CLOCK)
 }
 
 /// Does a server's opening handshake, accepting every valid request.

@@ -119,6 +119,7 @@ impl<I: ReadIo + WriteIo> Upgrade<I> {
 
 impl Exchange for ServerHandshake {
     type Output = Request;
+    type Error = HandshakeError;
 
     fn receive(
         &mut self,
@@ -140,7 +141,7 @@ impl Exchange for ServerHandshake {
         Self::handle_timeout(self, now)
     }
 
-    fn handle_eof(&mut self) -> Result<(), HandshakeError> {
-        Self::handle_eof(self)
+    fn handle_eof(&mut self) -> HandshakeError {
+        Self::handle_eof(self).err().unwrap_or(HandshakeError::Eof)
     }
 }

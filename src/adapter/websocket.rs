@@ -232,7 +232,7 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
         self.output.outcome()
     }
 
-    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         loop {
             let mut drop_event = Some(|_: &mut Output<I>, _: Event<'_>| ());
             let event = poll_event(&mut self.inlet, &mut self.output, cx, &mut drop_event);

@@ -103,6 +103,7 @@ impl HandshakeError {
             | Self::TooManyHeaders
             | Self::Method
             | Self::HttpVersion
+            | Self::UnknownProtocol
             | Self::Missing(_)
             | Self::Bad(_)
             | Self::Duplicate(_)

@@ -60,6 +60,10 @@
 //! | other statuses: 401, 403, 404, 407, redirects, ... | `Fatal` | The same request gets the same answer. |
 //! | `HandshakeError::Timeout`, `HandshakeError::Eof` | `Transient` | Networks break like that. |
 //! | other handshake errors | `Fatal` | That is no WebSocket server, or not this one's protocol. |
+//! | `ConnectError::Timeout` | `Transient` | Whatever phase it was. |
+//! | `ConnectError::Resolve`, `Tcp`, `Unix`, `ProxyIo`, `Tls` | as I/O | A certificate is `InvalidData`. |
+//! | `ConnectError::Proxy` | as HTTP statuses; `Fatal` if it wants other credentials or is no proxy, else `Transient` | The proxy tells what it could not do. |
+//! | `ConnectError::Redirect` | `Fatal` | The same request gets the same answer. |
 //! | I/O: `InvalidData`, `PermissionDenied`, `Unsupported` | `Fatal` | TLS libraries report certificates and alerts as `InvalidData`; a sandbox stays. |
 //! | I/O: `InvalidInput` | `Misuse` | An argument was wrong. |
 //! | I/O: `OutOfMemory`, `ResourceBusy`, `QuotaExceeded` | `Overloaded` | This side's machine has too much to do. |

@@ -11,7 +11,7 @@ use crate::http::Response;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// Something that is no HTTP/1.1 head.
+    /// Something that is no HTTP/1.1 head, or no extended CONNECT of HTTP/2 and HTTP/3.
     Malformed,
     /// The head is longer than [`max_head_size`](crate::Limits::max_head_size).
     HeadTooLarge,
@@ -19,10 +19,14 @@ pub enum HandshakeError {
     TargetTooLong,
     /// There are more header lines than [`max_headers`](crate::Limits::max_headers).
     TooManyHeaders,
-    /// The request's method is not GET (RFC 6455 section 4.1).
+    /// The request's method is not GET (RFC 6455 section 4.1), or over HTTP/2 and HTTP/3 not CONNECT
+    /// (RFC 8441 section 5).
     Method,
     /// The HTTP version is not 1.1 (RFC 6455 section 4.1).
     HttpVersion,
+    /// A CONNECT that is not for a WebSocket: its `:protocol` is missing or another one (RFC 9220
+    /// section 3).
+    UnknownProtocol,
     /// A required header is missing.
     Missing(Field),
     /// A header has a value that it must not have.
@@ -37,7 +41,7 @@ pub enum HandshakeError {
     Version,
     /// The list of extensions does not fit its grammar (RFC 6455 section 9.1), or is absurdly long.
     BadExtension,
-    /// The server answered with another status than 101. Not the end of the world: look at the
+    /// The server answered with another status than 101, or than 200 to 299 over HTTP/2 and HTTP/3. Not the end of the world: look at the
     /// response.
     Refused(Box<Response>),
     /// More informational (1xx) responses than a client puts up with.
@@ -87,6 +91,8 @@ impl HandshakeError {
             Self::TargetTooLong => Some(414),
             Self::Expectation => Some(417),
             Self::HeadTooLarge | Self::TooManyHeaders => Some(431),
+            // 9220-3-02.
+            Self::UnknownProtocol => Some(501),
             // K14.
             Self::HttpVersion => Some(505),
             Self::Refused(_)
@@ -112,12 +118,13 @@ impl HandshakeError {
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "the head is not valid HTTP/1.1",
+            Self::Malformed => "the head is not valid",
             Self::HeadTooLarge => "the head is larger than the limit",
             Self::TargetTooLong => "the request target is longer than the limit",
             Self::TooManyHeaders => "the head has more header lines than the limit",
-            Self::Method => "the request's method is not GET",
+            Self::Method => "the request's method is not that of a handshake",
             Self::HttpVersion => "the HTTP version is not 1.1",
+            Self::UnknownProtocol => "the request is not for the protocol websocket",
             Self::Missing(field) => return write!(f, "the header {field} is missing"),
             Self::Bad(field) => return write!(f, "the header {field} has an invalid value"),
             Self::Duplicate(field) => return write!(f, "there is more than one header {field}"),
@@ -266,8 +273,12 @@ pub enum RequestError {
     Protocol,
     /// A subprotocol is offered twice (RFC 6455 section 4.1).
     DuplicateProtocol,
-    /// The URL is for `wss://`, and the connection would not be secured. Connect a TLS stream and
-    /// do the handshake over it.
+    /// The HTTP/2 or HTTP/3 connection is not for WebSockets: its server did not set
+    /// `SETTINGS_ENABLE_CONNECT_PROTOCOL` to 1 (RFC 8441 section 3).
+    ExtendedConnect,
+    /// The URL is for `wss://`, and the connection would not be secured: the adapter's feature for
+    /// TLS is off (`rustls`, `tokio-rustls`, `futures-rustls`). Or connect a TLS stream and do the
+    /// handshake over it.
     NeedsTls,
 }
 
@@ -280,7 +291,8 @@ impl fmt::Display for RequestError {
             Self::Token => "the bearer token has characters that it cannot have",
             Self::Protocol => "the name of a subprotocol is not a token",
             Self::DuplicateProtocol => "a subprotocol is offered twice",
-            Self::NeedsTls => "wss:// needs a TLS stream",
+            Self::ExtendedConnect => "the server does not allow an extended CONNECT",
+            Self::NeedsTls => "wss:// needs the adapter's feature for TLS, or a TLS stream",
         })
     }
 }
@@ -312,6 +324,8 @@ pub enum UrlError {
     Userinfo,
     /// It has a fragment (`#`).
     Fragment,
+    /// What follows `ws+unix:` is not an absolute path and a target, with a colon between them.
+    Socket,
 }
 
 impl fmt::Display for UrlError {
@@ -324,11 +338,45 @@ impl fmt::Display for UrlError {
             Self::Port => "the URL's port is not in 1 to 65535",
             Self::Userinfo => "the URL has a user name or password",
             Self::Fragment => "the URL has a fragment",
+            Self::Socket => "the URL does not have the path of a Unix socket and a target",
         })
     }
 }
 
 impl core::error::Error for UrlError {}
+
+/// Why a redirect is not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// There were as many as are allowed before.
+    TooMany,
+    /// It leads to where the client has been already.
+    Loop,
+    /// The answer says not where to: no `Location`, or more than one.
+    NoLocation,
+    /// The `Location` is not a WebSocket URL, or not an HTTP URL that stands for one.
+    Location(UrlError),
+    /// It leads from `wss` to `ws`: whoever is in between could read what follows.
+    Insecure,
+    /// It leads to a Unix socket, or from one to somewhere else.
+    Socket,
+}
+
+impl fmt::Display for RedirectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany => "there were too many redirects",
+            Self::Loop => "the redirects lead in a circle",
+            Self::NoLocation => "the redirect does not say where to",
+            Self::Location(error) => return write!(f, "the redirect leads nowhere: {error}"),
+            Self::Insecure => "the redirect leads from wss to ws",
+            Self::Socket => "the redirect leads to a Unix socket or away from one",
+        })
+    }
+}
+
+impl core::error::Error for RedirectError {}
 
 /// Why a string is not an origin (RFC 6454), or not a pattern of origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -384,6 +432,7 @@ mod tests {
             (HandshakeError::TargetTooLong, Some(414)),
             (HandshakeError::Expectation, Some(417)),
             (HandshakeError::TooManyHeaders, Some(431)),
+            (HandshakeError::UnknownProtocol, Some(501)),
             (HandshakeError::HttpVersion, Some(505)),
             (HandshakeError::UnofferedProtocol, None),
             (HandshakeError::Eof, None),

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use core::fmt;
 
 use super::accept::accept_key;
-use super::compose::{Headers, line, write_head, write_line};
-use super::request::Request;
-use crate::error::{AnswerError, Field, HandshakeError};
+use super::compose::{Headers, Line, line, write_head, write_line};
+use super::request::{Kind, Request};
+use crate::error::{AnswerError, HandshakeError};
 use crate::extension::Wanted;
 use crate::http::Name;
 use crate::negotiated::Negotiated;
@@ -55,7 +55,22 @@ impl Acceptance {
         request: &Request,
         wanted: &Wanted,
     ) -> Result<(Bytes, Negotiated), AnswerError> {
-        self.headers.validate(&[])?;
+        self.settle(request, wanted, |negotiated, lines, headers| {
+            let accept = accept_key(request.key());
+            let start = [UPGRADE, &accept, b"\r\n"];
+            (write_head(&start, lines, headers), negotiated)
+        })
+    }
+
+    /// Gives `write` what this settles with `request`, and what goes into the answer besides its
+    /// start: lines of the handshake, and the application's.
+    pub(super) fn settle<T>(
+        &self,
+        request: &Request,
+        wanted: &Wanted,
+        write: impl FnOnce(Negotiated, &[Option<Line<'_>>], &Headers) -> T,
+    ) -> Result<T, AnswerError> {
+        self.headers.validate(request.kind().reserved())?;
         // 6455-4.2.2-10, 6455-4.2.2-12: this refuses the empty string too, because nobody can offer
         // it.
         if let Some(name) = &self.subprotocol {
@@ -71,13 +86,11 @@ impl Acceptance {
         // 6455-4.2.2-13, 6455-4.2.2-14: only what was offered.
         let extensions = wanted.answer(request.extensions(), &mut negotiated);
         // 6455-4.2.2-15 to 6455-4.2.2-19.
-        let accept = accept_key(request.key());
-        let start = [UPGRADE, &accept, b"\r\n"];
         let lines = [
             line(Name::Protocol, self.subprotocol.as_deref()),
             line(Name::Extensions, extensions.as_deref()),
         ];
-        Ok((write_head(&start, &lines, &self.headers), negotiated))
+        Ok(write(negotiated, &lines, &self.headers))
     }
 }
 
@@ -115,6 +128,16 @@ impl Refusal {
         }
     }
 
+    /// The answer to a request that is not valid, where the methods in `allowed` are.
+    pub(super) fn for_failure(status: u16, allowed: &str) -> Self {
+        let refusal = Self::new(status);
+        if status == 405 {
+            // RFC 9110 section 15.5.6.
+            return refusal.with_header("Allow", allowed);
+        }
+        refusal
+    }
+
     /// Adds a header line. Checked when the request is refused.
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
@@ -131,14 +154,7 @@ impl Refusal {
 
     /// The answer to `request`.
     pub(super) fn write(self, request: &Request) -> Result<Bytes, AnswerError> {
-        self.headers.validate(&[])?;
-        // HARDENING A1.13: nothing that a proxy could take for an upgrade.
-        if !(200..=599).contains(&self.status) {
-            return Err(AnswerError::Status);
-        }
-        if matches!(self.status, 204 | 205 | 304) && !self.body.is_empty() {
-            return Err(AnswerError::Body);
-        }
+        self.validate(request)?;
         let mut answer = self.write_head();
         if request.method() != "HEAD" {
             answer.extend_from_slice(&self.body);
@@ -146,24 +162,56 @@ impl Refusal {
         Ok(answer.into())
     }
 
+    pub(super) fn validate(&self, request: &Request) -> Result<(), AnswerError> {
+        self.headers.validate(request.kind().reserved())?;
+        // HARDENING A1.13: nothing that a proxy could take for an upgrade. 8441-5-07: that is any 2xx
+        // in HTTP/2 and HTTP/3.
+        let lowest = match request.kind() {
+            Kind::Plain | Kind::Upgrade => 200,
+            Kind::Extended => 300,
+        };
+        if !(lowest..=599).contains(&self.status) {
+            return Err(AnswerError::Status);
+        }
+        if matches!(self.status, 204 | 205 | 304) && !self.body.is_empty() {
+            return Err(AnswerError::Body);
+        }
+        Ok(())
+    }
+
+    pub(super) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(super) fn into_body(self) -> Bytes {
+        self.body
+    }
+
+    /// What goes into the head, in order, with the names that it has in HTTP/1.1.
+    pub(super) fn for_each_line(&self, mut add: impl FnMut(&str, &[u8])) {
+        if self.status == 426 {
+            // K13, 6455-4.4-01; RFC 9110 section 15.5.22 asks for `Upgrade`.
+            add(Name::Upgrade.as_str(), b"websocket");
+            add(Name::Connection.as_str(), b"Upgrade, close");
+            add(Name::Version.as_str(), b"13");
+        } else {
+            add(Name::Connection.as_str(), b"close");
+        }
+        // RFC 9110 section 8.6: 204 has no length; that of 304 would be another answer's.
+        if !matches!(self.status, 204 | 304) {
+            let length = format!("{}", self.body.len());
+            add(Name::ContentLength.as_str(), length.as_bytes());
+        }
+        for (name, value) in self.headers.iter() {
+            add(name, value);
+        }
+    }
+
     fn write_head(&self) -> Vec<u8> {
         let mut head = Vec::with_capacity(256 + self.body.len());
         let (status, reason) = (self.status, reason(self.status));
         head.extend_from_slice(format!("HTTP/1.1 {status} {reason}\r\n").as_bytes());
-        if status == 426 {
-            // K13, 6455-4.4-01; RFC 9110 section 15.5.22 asks for `Upgrade`.
-            write_line(&mut head, "Upgrade", b"websocket");
-            write_line(&mut head, "Connection", b"Upgrade, close");
-            write_line(&mut head, Field::Version.name(), b"13");
-        } else {
-            write_line(&mut head, "Connection", b"close");
-        }
-        // RFC 9110 section 8.6: 204 has no length; that of 304 would be another answer's.
-        if !matches!(status, 204 | 304) {
-            let length = format!("{}", self.body.len());
-            write_line(&mut head, "Content-Length", length.as_bytes());
-        }
-        self.headers.write(&mut head);
+        self.for_each_line(|name, value| write_line(&mut head, name, value));
         head.extend_from_slice(b"\r\n");
         head
     }
@@ -174,13 +222,8 @@ pub(super) fn write_failure(error: &HandshakeError, plain_requests: bool) -> Byt
     let Some(status) = error.http_status() else {
         return Bytes::new();
     };
-    let mut refusal = Refusal::new(status);
-    if status == 405 {
-        // RFC 9110 section 15.5.6.
-        let allowed = if plain_requests { "GET, HEAD" } else { "GET" };
-        refusal = refusal.with_header("Allow", allowed);
-    }
-    refusal.write_head().into()
+    let allowed = if plain_requests { "GET, HEAD" } else { "GET" };
+    Refusal::for_failure(status, allowed).write_head().into()
 }
 
 /// The answer when the application did not decide in time. That is not the client's fault, so it is

@@ -4,15 +4,15 @@ use alloc::boxed::Box;
 use bytes::Bytes;
 use core::fmt;
 
-use super::accept::{accept_key, encode_nonce};
+use super::accept::encode_nonce;
 use super::body::BodyReader;
 use super::head::{Head, HeadReader, Kind, StartLine};
 use super::opening::ClientRequest;
+use super::terms::Terms;
 use crate::config::{Config, Limits};
-use crate::error::{Field, HandshakeError, RequestError};
-use crate::extension::{BadAnswer, Wanted, grammar};
-use crate::http::token::has_member;
-use crate::http::{Name, Response};
+use crate::error::{HandshakeError, RequestError};
+use crate::extension::Wanted;
+use crate::http::Response;
 use crate::input::Input;
 use crate::negotiated::Negotiated;
 use crate::time::Instant;
@@ -48,10 +48,7 @@ const MAX_INFORMATIONAL: u32 = 8;
 /// ```
 pub struct ClientHandshake {
     state: State,
-    /// The subprotocols that were offered.
-    offered: Box<[Box<str>]>,
-    accept: [u8; 28],
-    wanted: Wanted,
+    terms: Terms,
     limits: Limits,
     informational: u32,
     deadline: Option<Instant>,
@@ -99,9 +96,7 @@ impl ClientHandshake {
         let output = request.write(&key, &wanted)?;
         Ok(Self {
             state: State::Head(HeadReader::new(Kind::Response, config.limits())),
-            offered: request.subprotocols().map(Box::from).collect(),
-            accept: accept_key(&key),
-            wanted,
+            terms: Terms::new(request, Some(&key), wanted),
             limits: config.limits().clone(),
             informational: 0,
             deadline: config.timeouts().handshake().map(|timeout| now + timeout),
@@ -175,7 +170,7 @@ impl ClientHandshake {
             // R-22: the answer depends on the key, which is not out yet.
             101 if !self.output.is_empty() => Err(HandshakeError::TooEarly),
             101 => {
-                let negotiated = self.validate(&response)?;
+                let negotiated = self.terms.check(&response)?;
                 Ok(Some(Accepted {
                     negotiated,
                     response,
@@ -200,62 +195,6 @@ impl ClientHandshake {
                 Ok(None)
             }
         }
-    }
-
-    /// Checks everything that RFC 6455 sections 4.1 and 4.2.2 ask of an upgrade (6455-4.1-37).
-    fn validate(&self, response: &Response) -> Result<Negotiated, HandshakeError> {
-        let fields = response.fields();
-        let once = |field: Field| {
-            if fields.repeats(field.into()) {
-                return Err(HandshakeError::Duplicate(field));
-            }
-            Ok(fields.first(field.into()))
-        };
-        let required = |field| once(field)?.ok_or(HandshakeError::Missing(field));
-        // 6455-4.1-44. R-10: a length of zero is seen in the wild, and harmless.
-        let has_length = fields.all(Name::ContentLength).any(|length| length != b"0");
-        if has_length || fields.has(Name::TransferEncoding) {
-            return Err(HandshakeError::Body);
-        }
-        // 6455-4.1-39, K20.
-        if !required(Field::Upgrade)?.eq_ignore_ascii_case(b"websocket") {
-            return Err(HandshakeError::Bad(Field::Upgrade));
-        }
-        // 6455-4.1-40.
-        let connection = Field::Connection;
-        if !has_member(fields.all(Name::Connection), b"upgrade") {
-            return Err(if fields.has(Name::Connection) {
-                HandshakeError::Bad(connection)
-            } else {
-                HandshakeError::Missing(connection)
-            });
-        }
-        // 6455-4.1-41, 6455-11.3.3-01. No need for constant time: the key went over the wire
-        // (6455-10.8-01).
-        if required(Field::Accept)? != self.accept {
-            return Err(HandshakeError::AcceptMismatch);
-        }
-        // 6455-4.1-42, 6455-9.1-01.
-        let extensions = grammar::parse(fields.all(Name::Extensions))
-            .map_err(|_| HandshakeError::BadExtension)?;
-        let mut negotiated = Negotiated::new();
-        self.wanted
-            .check(&extensions, &mut negotiated)
-            .map_err(|bad| match bad {
-                BadAnswer::Unoffered => HandshakeError::UnofferedExtension,
-                #[cfg(feature = "deflate")]
-                BadAnswer::Parameter => HandshakeError::BadExtension,
-            })?;
-        // 6455-4.1-43, 6455-4.3-04, 6455-11.3.4-02. A list is not what was offered either.
-        let Some(chosen) = once(Field::Protocol)? else {
-            // R-19: the application may mind, this crate does not.
-            return Ok(negotiated);
-        };
-        self.offered
-            .iter()
-            .find(|name| name.as_bytes() == chosen)
-            .map(|name| negotiated.with_subprotocol(name))
-            .ok_or(HandshakeError::UnofferedProtocol)
     }
 
     /// The bytes to write to the transport. Advance them by what was written; `None` when nothing

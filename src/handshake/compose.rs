@@ -7,7 +7,7 @@ use core::fmt;
 
 use crate::error::HeaderError;
 use crate::http::token::{is_field_value, is_token};
-use crate::http::{Name, debug_fields};
+use crate::http::{Name, debug_fields, is_secret};
 
 /// Header lines that an application wants to send. Kept as given, checked before anything is
 /// written.
@@ -19,10 +19,20 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
+    /// Removes what is for one server only.
+    pub(super) fn remove_secrets(&mut self) {
+        self.0.retain(|(name, _)| !is_secret(name));
+    }
+
+    /// Adds a field by the name that it has in HTTP/2: in lower case.
+    pub(super) fn push_lower(&mut self, name: &str, value: &[u8]) {
+        self.push(&name.to_ascii_lowercase(), value);
+    }
+
     /// Refuses what would break out of its line, or change what the message means (HARDENING A1.19
     /// to A1.22).
     pub(super) fn validate(&self, reserved: &[&str]) -> Result<(), HeaderError> {
-        for (name, value) in &self.0 {
+        for (name, value) in self.iter() {
             if !is_token(name.as_bytes()) {
                 return Err(HeaderError::Name);
             }
@@ -36,14 +46,17 @@ impl Headers {
         Ok(())
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// How many bytes [`write`](Self::write) adds.
     pub(super) fn len(&self) -> usize {
-        let lines = self.0.iter();
-        lines.map(|(name, value)| line_len(name, value)).sum()
+        self.iter().map(|(name, value)| line_len(name, value)).sum()
     }
 
     pub(super) fn write(&self, head: &mut Vec<u8>) {
-        for (name, value) in &self.0 {
+        for (name, value) in self.iter() {
             write_line(head, name, value);
         }
     }
@@ -51,7 +64,7 @@ impl Headers {
 
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug_fields(self.0.iter().map(|(name, value)| (&**name, &**value)), f)
+        debug_fields(self.iter(), f)
     }
 }
 
@@ -99,7 +112,7 @@ pub(super) fn line(name: Name, value: Option<&str>) -> Option<Line<'_>> {
 }
 
 /// The name and the value of a header.
-type Line<'a> = (&'a str, &'a [u8]);
+pub(super) type Line<'a> = (&'a str, &'a [u8]);
 
 /// How many bytes [`write_line`] adds.
 pub(super) const fn line_len(name: &str, value: &[u8]) -> usize {

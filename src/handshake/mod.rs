@@ -11,8 +11,9 @@
 //! Who may connect is the application's decision, and [`OriginPolicy`], [`Basic`] and [`Bearer`]
 //! help with it before the answer.
 //!
-//! An upgrade that somebody else did, such as an HTTP server, needs none of this but
-//! [`accept_key`]: see [`Negotiated`](crate::Negotiated).
+//! Where an HTTP library reads and writes, with or without HTTP/2 and HTTP/3 (RFC 8441, RFC 9220),
+//! a server has [`Request::extended`], [`Acceptance::answer`] and [`Refusal::answer`], and a client
+//! has [`ClientOffer`]. The feature `http` adds the types of that crate, `hyper` the upgrade itself.
 
 mod accept;
 mod answer;
@@ -20,21 +21,35 @@ mod auth;
 mod body;
 mod client;
 mod compose;
+#[cfg(feature = "http")]
+mod convert;
+mod extended;
+mod handover;
 mod head;
+mod layout;
+mod offer;
 mod opening;
 mod origin;
+pub mod proxy;
+mod redirect;
 mod request;
 mod server;
+mod terms;
 mod url;
 
-pub use crate::error::{AnswerError, Field, HeaderError, OriginError, RequestError, UrlError};
+pub use crate::error::{
+    AnswerError, Field, HeaderError, OriginError, RedirectError, RequestError, UrlError,
+};
 pub use crate::http::Response;
 pub use accept::accept_key;
 pub use answer::{Acceptance, Refusal};
 pub use auth::{Basic, Bearer, constant_time_eq};
 pub use client::{Accepted, ClientHandshake};
+pub use handover::{Answer, InvalidRequest};
+pub use offer::ClientOffer;
 pub use opening::ClientRequest;
 pub use origin::{OriginPolicy, Scheme};
+pub use redirect::Redirects;
 pub use request::Request;
 pub use server::ServerHandshake;
 pub use url::Url;

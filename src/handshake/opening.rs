@@ -6,7 +6,7 @@ use bytes::Bytes;
 use core::str::FromStr;
 
 use super::auth::{self, Authorization};
-use super::compose::{Headers, line, write_head};
+use super::compose::{Headers, Line, line, write_head};
 use super::url::Url;
 use crate::error::{RequestError, UrlError};
 use crate::extension::Wanted;
@@ -103,10 +103,19 @@ impl ClientRequest {
         self.subprotocols.iter().map(|name| &**name)
     }
 
+    /// The same request for another URL. What tells one server who the client is, another one does
+    /// not get.
+    pub(super) fn redirected(mut self, url: Url) -> Self {
+        if !self.url.is_same_origin(&url) {
+            self.authorization = None;
+            self.headers.remove_secrets();
+        }
+        self.url = url;
+        self
+    }
+
     /// The head of the request.
     pub(super) fn write(&self, key: &[u8], wanted: &Wanted) -> Result<Bytes, RequestError> {
-        // 6455-4.1-04: nothing is written unless everything is right.
-        self.validate()?;
         // 6455-4.1-19 to 6455-4.1-24, 6455-4.1-30, 6455-4.1-31.
         let start = [
             b"GET ",
@@ -117,6 +126,22 @@ impl ClientRequest {
             key,
             b"\r\nSec-WebSocket-Version: 13\r\n",
         ];
+        self.compose(&[], wanted, |lines, headers| {
+            write_head(&start, lines, headers)
+        })
+    }
+
+    /// Gives `write` what goes into the request besides its start: lines of the handshake, and the
+    /// application's. Of these, those in `reserved` must not be sent.
+    pub(super) fn compose<T>(
+        &self,
+        reserved: &[&str],
+        wanted: &Wanted,
+        write: impl FnOnce(&[Option<Line<'_>>], &Headers) -> T,
+    ) -> Result<T, RequestError> {
+        // 6455-4.1-04: nothing is written unless everything is right.
+        self.headers.validate(reserved)?;
+        self.validate()?;
         // 6455-10.5-01.
         let authorization = match &self.authorization {
             Some(authorization) => Some((auth::HEADER, authorization.value()?.as_bytes())),
@@ -133,7 +158,7 @@ impl ClientRequest {
             line(Name::Protocol, protocols.as_deref()),
             line(Name::Extensions, offer.as_deref()),
         ];
-        Ok(write_head(&start, &lines, &self.headers))
+        Ok(write(&lines, &self.headers))
     }
 
     fn validate(&self) -> Result<(), RequestError> {

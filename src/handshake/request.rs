@@ -23,13 +23,45 @@ use crate::http::{Fields, Name, Span};
 pub struct Request {
     method: Span,
     target: Span,
-    is_upgrade: bool,
+    kind: Kind,
     fields: Fields,
 }
 
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A page.
+    Plain,
+    /// A WebSocket, over HTTP/1.1.
+    Upgrade,
+    /// A WebSocket, over HTTP/2 or HTTP/3.
+    Extended,
+}
+
+impl Kind {
+    /// Headers that nobody may add, besides those that an upgrade does not allow.
+    pub(super) const fn reserved(self) -> &'static [&'static str] {
+        match self {
+            Self::Plain | Self::Upgrade => &[],
+            Self::Extended => &CONNECTION_SPECIFIC,
+        }
+    }
+}
+
+/// What is about a connection and not a message, so that HTTP/2 and HTTP/3 do not have it (RFC 9113
+/// section 8.2.2): 8441-5-03 and more.
+pub(super) const CONNECTION_SPECIFIC: [&str; 5] = [
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "TE",
+    "Upgrade",
+];
+
 impl Request {
     /// The method: `GET`, or with
-    /// [`with_plain_requests`](super::ServerHandshake::with_plain_requests) perhaps `HEAD`.
+    /// [`with_plain_requests`](super::ServerHandshake::with_plain_requests) perhaps `HEAD`; over
+    /// HTTP/2 and HTTP/3 `CONNECT`.
     pub fn method(&self) -> &str {
         self.method.str_of(self.fields.head())
     }
@@ -56,7 +88,8 @@ impl Request {
             .map(|(_, query)| query)
     }
 
-    /// The `Host` header: a name or address, perhaps with a port.
+    /// The `Host` header, or the `:authority` of HTTP/2 and HTTP/3: a name or address, perhaps with
+    /// a port.
     pub fn host(&self) -> &str {
         // INVARIANT: `validate` saw that it is there, and that it is ASCII.
         let host = self.fields.first(Name::Host).unwrap_or_default();
@@ -110,7 +143,11 @@ impl Request {
     /// Whether the client asks for a WebSocket. Always true without
     /// [`with_plain_requests`](super::ServerHandshake::with_plain_requests).
     pub fn is_upgrade(&self) -> bool {
-        self.is_upgrade
+        self.kind != Kind::Plain
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// The lines with what the client offers of extensions, best first. The grammar was checked.
@@ -132,25 +169,40 @@ impl Request {
 
     /// Checks everything that RFC 6455 section 4.2.1 asks of a request.
     pub(super) fn validate(head: Head, plain_requests: bool) -> Result<Self, HandshakeError> {
-        let StartLine::Request { method, target } = head.start else {
-            return Err(HandshakeError::Malformed);
-        };
-        let mut request = Self {
-            method,
-            target,
-            is_upgrade: true,
-            fields: head.fields,
-        };
+        let mut request = Self::new(head, Kind::Upgrade)?;
         request.validate_message()?;
         if plain_requests && !request.fields.has(Name::Upgrade) {
             if !matches!(request.method(), "GET" | "HEAD") {
                 return Err(HandshakeError::Method);
             }
-            request.is_upgrade = false;
+            request.kind = Kind::Plain;
         } else {
             request.validate_upgrade()?;
         }
         Ok(request)
+    }
+
+    /// Checks what is left of that in an extended CONNECT (RFC 8441 section 5), whose pseudo-header
+    /// fields were checked.
+    pub(super) fn validate_extended(head: Head) -> Result<Self, HandshakeError> {
+        let request = Self::new(head, Kind::Extended)?;
+        request.validate_message()?;
+        // 8441-5-06. 8441-5-05: no look at a key.
+        request.validate_version()?;
+        request.validate_offers()?;
+        Ok(request)
+    }
+
+    fn new(head: Head, kind: Kind) -> Result<Self, HandshakeError> {
+        let StartLine::Request { method, target } = head.start else {
+            return Err(HandshakeError::Malformed);
+        };
+        Ok(Self {
+            method,
+            target,
+            kind,
+            fields: head.fields,
+        })
     }
 
     /// What holds for any request that this crate takes.
@@ -174,13 +226,13 @@ impl Request {
             return Err(HandshakeError::Expectation);
         }
         // 6455-4.2.1-04.
-        let host = self
+        let host = fields
             .once(Field::Host)?
             .ok_or(HandshakeError::Missing(Field::Host))?;
         if !is_authority(host) {
             return Err(HandshakeError::Bad(Field::Host));
         }
-        if self
+        if fields
             .once(Field::Origin)?
             .is_some_and(|origin| !is_visible(origin))
         {
@@ -198,21 +250,30 @@ impl Request {
         self.require_member(Field::Upgrade, b"websocket")?;
         // 6455-4.2.1-06. H-27: `close` beside it has no meaning once the protocol is switched.
         self.require_member(Field::Connection, b"upgrade")?;
-        // 6455-4.2.1-08, before the key, because other versions have none. 6455-11.3.5-02: not
-        // twice.
-        match self.once(Field::Version)? {
-            Some(b"13") => {}
-            None | Some(b"") => return Err(HandshakeError::Missing(Field::Version)),
-            Some(version) if is_version(version) => return Err(HandshakeError::Version),
-            Some(_) => return Err(HandshakeError::Bad(Field::Version)),
-        }
+        // Before the key, because other versions have none.
+        self.validate_version()?;
         // 6455-4.2.1-07, 6455-11.3.1-01.
-        let key = self
+        let key = fields
             .once(Field::Key)?
             .ok_or(HandshakeError::Missing(Field::Key))?;
         if !is_key(key) {
             return Err(HandshakeError::Bad(Field::Key));
         }
+        self.validate_offers()
+    }
+
+    fn validate_version(&self) -> Result<(), HandshakeError> {
+        // 6455-4.2.1-08. 6455-11.3.5-02: not twice.
+        match self.fields.once(Field::Version)? {
+            Some(b"13") => Ok(()),
+            None | Some(b"") => Err(HandshakeError::Missing(Field::Version)),
+            Some(version) if is_version(version) => Err(HandshakeError::Version),
+            Some(_) => Err(HandshakeError::Bad(Field::Version)),
+        }
+    }
+
+    fn validate_offers(&self) -> Result<(), HandshakeError> {
+        let fields = &self.fields;
         // 6455-4.2.1-10, 6455-11.3.4-01. K16: empty members are skipped, but a list needs one that
         // is not.
         let offers = || members(fields.all(Name::Protocol));
@@ -237,14 +298,6 @@ impl Request {
             Err(HandshakeError::Missing(field))
         }
     }
-
-    /// The value of a header that may be there once.
-    fn once(&self, field: Field) -> Result<Option<&[u8]>, HandshakeError> {
-        if self.fields.repeats(field.into()) {
-            return Err(HandshakeError::Duplicate(field));
-        }
-        Ok(self.fields.first(field.into()))
-    }
 }
 
 impl fmt::Debug for Request {
@@ -260,7 +313,7 @@ impl fmt::Debug for Request {
 impl PartialEq for Request {
     /// Whether the heads are the same, byte by byte.
     fn eq(&self, other: &Self) -> bool {
-        self.fields == other.fields && self.is_upgrade == other.is_upgrade
+        self.fields == other.fields && self.kind == other.kind
     }
 }
 

@@ -1,16 +1,25 @@
 //! WebSocket URLs (RFC 6455 section 3).
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use core::fmt;
+use core::fmt::{self, Write as _};
 use core::net::Ipv6Addr;
 use core::ops::Range;
 use core::str::FromStr;
 
+use fluent_uri::pct_enc::EStr;
+use fluent_uri::pct_enc::encoder::Path;
+
 use crate::error::UrlError;
 
 /// A `ws:` or `wss:` URL, taken apart.
+///
+/// `ws+unix:/path/to.sock:/target` is one too: the target behind a Unix socket. No RFC has that form;
+/// it is that of the package `ws` for Node. The path of the socket ends at the first colon, and what is
+/// percent-encoded in it is decoded. There is no host, so `localhost` takes its place. `wss+unix:` is
+/// the same with TLS.
 ///
 /// ```
 /// use sockeye::handshake::Url;
@@ -36,6 +45,10 @@ pub struct Url {
     ///
     /// INVARIANT: with a slash; what follows is a valid RFC 3986 path and query.
     target: usize,
+    /// The path of the Unix socket that takes the place of host and port.
+    ///
+    /// INVARIANT: not empty, and without a null.
+    socket: Option<Box<str>>,
 }
 
 impl Url {
@@ -48,14 +61,62 @@ impl Url {
     ///
     /// [`UrlError`] names the part that is wrong.
     pub fn parse(url: &str) -> Result<Self, UrlError> {
-        let parts = Parts::plain(url).map_or_else(|| Parts::any(url), Ok)?;
+        match Parts::plain(url) {
+            Some(parts) => Self::tcp(&parts, url.len()),
+            None => Self::parse_any(url),
+        }
+    }
+
+    /// As [`parse`](Self::parse), by a parser of all URLs.
+    fn parse_any(url: &str) -> Result<Self, UrlError> {
+        // 6455-11.1.1-01, 6455-11.1.1-02, 6455-11.1.2-01, 6455-11.1.2-02.
+        if !url.is_ascii() {
+            return Err(UrlError::NotAscii);
+        }
+        let uri = fluent_uri::Uri::parse(url).map_err(|_| UrlError::Syntax)?;
+        // 6455-3-01, 6455-3-03.
+        let scheme = uri.scheme().as_str();
+        let is = |known: &str| scheme.eq_ignore_ascii_case(known);
+        let is_unix = is("ws+unix") || is("wss+unix");
+        let is_secure = is("wss") || is("wss+unix");
+        if !is_unix && !is_secure && !is("ws") {
+            return Err(UrlError::Scheme);
+        }
+        // 6455-3-05.
+        if uri.has_fragment() {
+            return Err(UrlError::Fragment);
+        }
+        let query = uri.query().map_or("", |query| query.as_str());
+        if is_unix {
+            if uri.authority().is_some_and(|it| !it.as_str().is_empty()) {
+                return Err(UrlError::Host);
+            }
+            return Self::unix(is_secure, uri.path(), query);
+        }
+        let authority = uri.authority().ok_or(UrlError::Host)?;
+        // 6455-11.1.1-03.
+        if authority.has_userinfo() {
+            return Err(UrlError::Userinfo);
+        }
+        let parts = Parts {
+            is_secure,
+            host: authority.host(),
+            port: authority.port().map_or("", |digits| digits.as_str()),
+            path: uri.path().as_str(),
+            query,
+        };
+        Self::tcp(&parts, url.len())
+    }
+
+    /// Behind a TCP connection. The URL has so many bytes.
+    fn tcp(parts: &Parts<'_>, len: usize) -> Result<Self, UrlError> {
         let Parts {
             is_secure,
             host,
             port,
             path,
             query,
-        } = parts;
+        } = *parts;
         let default = default_port(is_secure);
         let number = match port {
             // 6455-3-02.
@@ -65,26 +126,85 @@ impl Url {
                 Ok(port) => port,
             },
         };
-        let mut text = String::with_capacity(url.len());
+        let mut text = String::with_capacity(len);
         let host = push_host(&mut text, host).ok_or(UrlError::Host)?;
         if number != default {
             text.push(':');
             text.push_str(port.trim_start_matches('0'));
         }
-        // 6455-3-04, 6455-3-06: nothing is decoded; an empty query loses its question mark.
         let target = text.len();
-        text.push_str(if path.is_empty() { "/" } else { path });
-        if !query.is_empty() {
-            text.push('?');
-            text.push_str(query);
-        }
+        push_target(&mut text, path, query);
         Ok(Self {
             is_secure,
             port: number,
             text,
             host,
             target,
+            socket: None,
         })
+    }
+
+    fn unix(is_secure: bool, path: &EStr<Path>, query: &str) -> Result<Self, UrlError> {
+        let (socket, path) = path.split_once(':').unwrap_or((path, EStr::EMPTY));
+        let socket = socket.decode().to_string().map_err(|_| UrlError::Socket)?;
+        let target = path.as_str();
+        if !socket.starts_with('/') || socket.contains('\0') {
+            return Err(UrlError::Socket);
+        }
+        if !target.is_empty() && !target.starts_with('/') {
+            return Err(UrlError::Socket);
+        }
+        let mut text = LOCALHOST.to_owned();
+        push_target(&mut text, target, query);
+        Ok(Self {
+            is_secure,
+            port: default_port(is_secure),
+            text,
+            host: 0..LOCALHOST.len(),
+            target: LOCALHOST.len(),
+            socket: Some(socket.into()),
+        })
+    }
+
+    /// What `reference` means on a page with this URL (RFC 3986 section 5), as in the `Location` of a
+    /// redirect: `http` stands for `ws` and `https` for `wss`, and a fragment is dropped.
+    ///
+    /// Behind a Unix socket, a relative reference stays there.
+    ///
+    /// ```
+    /// use sockeye::handshake::Url;
+    ///
+    /// let url = Url::parse("wss://example.com/a/b")?;
+    /// assert_eq!(url.join("../c?d")?.to_string(), "wss://example.com/c?d");
+    /// assert_eq!(url.join("https://b.example/")?.to_string(), "wss://b.example/");
+    /// # Ok::<(), sockeye::handshake::UrlError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn join(&self, reference: &str) -> Result<Self, UrlError> {
+        if !reference.is_ascii() {
+            return Err(UrlError::NotAscii);
+        }
+        let reference = fluent_uri::UriRef::parse(reference).map_err(|_| UrlError::Syntax)?;
+        let reference = reference.strip_fragment();
+        let scheme = if self.is_secure { "wss" } else { "ws" };
+        let base = format!("{scheme}://{}", self.text);
+        let base = fluent_uri::Uri::parse(base).map_err(|_| UrlError::Syntax)?;
+        let joined = reference
+            .resolve_against(&base)
+            .map_err(|_| UrlError::Syntax)?;
+        let (scheme, rest) = joined.as_str().split_once(':').ok_or(UrlError::Syntax)?;
+        let mut url = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Self::parse(&format!("ws:{rest}")),
+            "https" => Self::parse(&format!("wss:{rest}")),
+            _ => Self::parse(joined.as_str()),
+        }?;
+        if !reference.has_scheme() && !reference.has_authority() {
+            url.socket.clone_from(&self.socket);
+        }
+        Ok(url)
     }
 
     /// Whether the connection must go through TLS: the scheme is `wss`.
@@ -101,6 +221,29 @@ impl Url {
     /// The port: as given, or else 80 for `ws` and 443 for `wss`.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The path of the Unix socket to connect to, in place of host and port.
+    ///
+    /// ```
+    /// use sockeye::handshake::Url;
+    ///
+    /// let url = Url::parse("ws+unix:/run/chat.sock:/rooms?id=1")?;
+    /// assert_eq!(url.socket_path(), Some("/run/chat.sock"));
+    /// assert_eq!(url.target(), "/rooms?id=1");
+    /// assert_eq!(url.host_header(), "localhost");
+    /// # Ok::<(), sockeye::handshake::UrlError>(())
+    /// ```
+    pub fn socket_path(&self) -> Option<&str> {
+        self.socket.as_deref()
+    }
+
+    /// Whether two URLs have scheme, host and port in common, or the Unix socket: what belongs to
+    /// one server (RFC 6454 section 5).
+    pub fn is_same_origin(&self, other: &Self) -> bool {
+        self.is_secure == other.is_secure
+            && self.authority() == other.authority()
+            && self.socket == other.socket
     }
 
     /// The request target, which the RFC calls resource name: the path, and the query if there is
@@ -125,6 +268,11 @@ impl Url {
         self.authority().to_owned()
     }
 
+    /// The scheme of the same resource in HTTP (8441-5-02).
+    pub(super) fn http_scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
+    }
+
     /// The host and the port, as in a URL and in a `Host` header (6455-4.1-21).
     pub(super) fn authority(&self) -> &str {
         self.text.get(..self.target).unwrap_or_default()
@@ -135,7 +283,18 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // 6455-4.1-11.
         let scheme = if self.is_secure { "wss" } else { "ws" };
-        write!(f, "{scheme}://{}", self.text)
+        let Some(socket) = &self.socket else {
+            return write!(f, "{scheme}://{}", self.text);
+        };
+        write!(f, "{scheme}+unix:")?;
+        for byte in socket.bytes() {
+            if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+                f.write_char(byte.into())?;
+            } else {
+                write!(f, "%{byte:02X}")?;
+            }
+        }
+        write!(f, ":{}", self.target())
     }
 }
 
@@ -146,6 +305,7 @@ impl fmt::Debug for Url {
             .field("host", &self.host())
             .field("port", &self.port)
             .field("target", &self.target())
+            .field("socket", &self.socket)
             .finish()
     }
 }
@@ -172,7 +332,7 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     /// Of a URL as nearly all are, told without much ado: no escapes, no address of IPv6, and nothing
-    /// that is not allowed. It asks for less than [`any`](Self::any), and finds the same.
+    /// that is not allowed. It asks for less than [`Url::parse_any`], and finds the same.
     fn plain(url: &'a str) -> Option<Self> {
         let (is_secure, rest) = match url.strip_prefix("ws://") {
             Some(rest) => (false, rest),
@@ -197,37 +357,6 @@ impl<'a> Parts<'a> {
             port,
             path,
             query,
-        })
-    }
-
-    /// Of any URL.
-    fn any(url: &'a str) -> Result<Self, UrlError> {
-        // 6455-11.1.1-01, 6455-11.1.1-02, 6455-11.1.2-01, 6455-11.1.2-02.
-        if !url.is_ascii() {
-            return Err(UrlError::NotAscii);
-        }
-        let uri = fluent_uri::Uri::parse(url).map_err(|_| UrlError::Syntax)?;
-        // 6455-3-01, 6455-3-03.
-        let scheme = uri.scheme().as_str();
-        let is_secure = scheme.eq_ignore_ascii_case("wss");
-        if !is_secure && !scheme.eq_ignore_ascii_case("ws") {
-            return Err(UrlError::Scheme);
-        }
-        // 6455-3-05.
-        if uri.has_fragment() {
-            return Err(UrlError::Fragment);
-        }
-        let authority = uri.authority().ok_or(UrlError::Host)?;
-        // 6455-11.1.1-03.
-        if authority.has_userinfo() {
-            return Err(UrlError::Userinfo);
-        }
-        Ok(Self {
-            is_secure,
-            host: authority.host(),
-            port: authority.port().map_or("", |digits| digits.as_str()),
-            path: uri.path().as_str(),
-            query: uri.query().map_or("", |query| query.as_str()),
         })
     }
 }
@@ -270,6 +399,19 @@ const CLASSES: [u8; 256] = {
     table
 };
 
+/// What stands for the host behind a Unix socket.
+const LOCALHOST: &str = "localhost";
+
+/// Adds path and query.
+fn push_target(text: &mut String, path: &str, query: &str) {
+    // 6455-3-04, 6455-3-06: nothing is decoded; an empty query loses its question mark.
+    text.push_str(if path.is_empty() { "/" } else { path });
+    if !query.is_empty() {
+        text.push('?');
+        text.push_str(query);
+    }
+}
+
 const fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
 }
@@ -309,7 +451,7 @@ mod tests {
         ) {
             let url = alloc::format!("{scheme}://{rest}");
             if let Some(parts) = Parts::plain(&url) {
-                prop_assert_eq!(Parts::any(&url), Ok(parts));
+                prop_assert_eq!(Url::parse_any(&url), Url::tcp(&parts, 0));
             }
         }
     }
@@ -318,8 +460,8 @@ mod tests {
     fn every_byte_of_a_plain_url() {
         for (byte, before) in (0..128_u8).flat_map(|byte| ["h", "h/", "h?"].map(|it| (byte, it))) {
             let url = alloc::format!("ws://{before}{}", char::from(byte));
-            match (Parts::plain(&url), Parts::any(&url)) {
-                (Some(plain), any) => assert_eq!(any, Ok(plain)),
+            match (Parts::plain(&url), Url::parse_any(&url)) {
+                (Some(plain), any) => assert_eq!(any, Url::tcp(&plain, 0)),
                 // An escape is not complete here; a host may have more than can be looked up.
                 (None, any) => assert!(any.is_err() || before == "h", "{url}"),
             }
@@ -385,10 +527,107 @@ mod tests {
             ("ws://[::1", UrlError::Syntax),
             ("h/", UrlError::Syntax),
             ("", UrlError::Syntax),
+            ("ws+unix:", UrlError::Socket),
+            ("ws+unix:a.sock:/", UrlError::Socket),
+            ("ws+unix:/a.sock:b", UrlError::Socket),
+            ("ws+unix:/a%00.sock:/", UrlError::Socket),
+            ("ws+unix:/a%FF.sock:/", UrlError::Socket),
+            ("ws+unix://h/a.sock:/", UrlError::Host),
+            ("ws+unix:/a.sock:/#x", UrlError::Fragment),
+            ("http+unix:/a.sock:/", UrlError::Scheme),
             ("ws://é/", UrlError::NotAscii),
             ("ws://h/é", UrlError::NotAscii),
         ] {
             assert_eq!(Url::parse(url), Err(error), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn sockets() {
+        for (url, secure, path, target) in [
+            ("ws+unix:/run/a.sock:/b?c", false, "/run/a.sock", "/b?c"),
+            ("WS+Unix:/run/a.sock:/", false, "/run/a.sock", "/"),
+            ("ws+unix:///run/a.sock:/b:c", false, "/run/a.sock", "/b:c"),
+            ("wss+unix:/run/a.sock", true, "/run/a.sock", "/"),
+            ("ws+unix:/a.sock:?q", false, "/a.sock", "/?q"),
+            ("ws+unix:/a%20b%3Ac%25:/d%20e", false, "/a b:c%", "/d%20e"),
+        ] {
+            let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
+            assert_eq!(
+                (url.is_secure(), url.socket_path(), url.target()),
+                (secure, Some(path), target)
+            );
+            assert_eq!(
+                (url.host(), &*url.host_header()),
+                ("localhost", "localhost")
+            );
+            assert_eq!(url.to_string().parse(), Ok(url));
+        }
+    }
+
+    /// The examples of RFC 3986 section 5.4 that a WebSocket URL can have, and what HTTP adds.
+    #[test]
+    fn references() {
+        let base = Url::parse("ws://a/b/c/d;p?q").unwrap();
+        for (reference, joined) in [
+            ("g", "ws://a/b/c/g"),
+            ("./g", "ws://a/b/c/g"),
+            ("g/", "ws://a/b/c/g/"),
+            ("/g", "ws://a/g"),
+            ("//g", "ws://g/"),
+            ("?y", "ws://a/b/c/d;p?y"),
+            ("g?y", "ws://a/b/c/g?y"),
+            ("g#s", "ws://a/b/c/g"),
+            ("#s", "ws://a/b/c/d;p?q"),
+            (";x", "ws://a/b/c/;x"),
+            ("", "ws://a/b/c/d;p?q"),
+            (".", "ws://a/b/c/"),
+            ("../g", "ws://a/b/g"),
+            ("../../../g", "ws://a/g"),
+            ("/./g", "ws://a/g"),
+            ("g/../h", "ws://a/b/c/h"),
+            ("http://h", "ws://h/"),
+            ("HTTPS://h:443/x#y", "wss://h/x"),
+            ("wss://h:80/", "wss://h:80/"),
+            ("ws+unix:/a.sock:/x", "ws+unix:/a.sock:/x"),
+        ] {
+            let url = base.join(reference).map(|url| url.to_string());
+            assert_eq!(url.as_deref(), Ok(joined), "{reference}");
+        }
+        for (reference, error) in [
+            ("g:h", UrlError::Scheme),
+            ("http:g", UrlError::Host),
+            ("ftp://h/", UrlError::Scheme),
+            ("http://u:p@h/", UrlError::Userinfo),
+            ("http://h:0/", UrlError::Port),
+            ("a b", UrlError::Syntax),
+            ("é", UrlError::NotAscii),
+        ] {
+            assert_eq!(base.join(reference), Err(error), "{reference}");
+        }
+        let socket = Url::parse("ws+unix:/a.sock:/b/c").unwrap();
+        for (reference, joined) in [
+            ("../d?e", "ws+unix:/a.sock:/d?e"),
+            ("ws://localhost/d", "ws://localhost/d"),
+            ("//localhost/d", "ws://localhost/d"),
+        ] {
+            let url = socket.join(reference).map(|url| url.to_string());
+            assert_eq!(url.as_deref(), Ok(joined), "{reference}");
+        }
+    }
+
+    #[test]
+    fn origins() {
+        let url = Url::parse("ws://h/a").unwrap();
+        for (other, same) in [
+            ("ws://H:80/b?c", true),
+            ("wss://h/a", false),
+            ("ws://h:81/a", false),
+            ("ws://g/a", false),
+            ("ws+unix:/a.sock:/a", false),
+        ] {
+            let other = Url::parse(other).unwrap();
+            assert_eq!(url.is_same_origin(&other), same, "{other}");
         }
     }
 }

@@ -6,6 +6,7 @@ use core::fmt;
 use core::ops::Range;
 
 use super::name::Name;
+use crate::error::{Field, HandshakeError};
 
 /// The header lines of a head, as ranges of its bytes. Clones share both.
 #[derive(Clone, PartialEq, Eq)]
@@ -122,6 +123,14 @@ impl Fields {
         Some(span.value.of(self.head()))
     }
 
+    /// The value of a header that may be there once.
+    pub(crate) fn once(&self, field: Field) -> Result<Option<&[u8]>, HandshakeError> {
+        if self.repeats(field.into()) {
+            return Err(HandshakeError::Duplicate(field));
+        }
+        Ok(self.first(field.into()))
+    }
+
     /// Whether there is a line with this name.
     pub(crate) fn has(&self, name: Name) -> bool {
         self.0.seen & name.bit() != 0
@@ -162,22 +171,26 @@ pub(crate) fn debug_fields<'a>(
     fields: impl Iterator<Item = (&'a str, &'a [u8])>,
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    const SECRET: [&str; 4] = [
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "set-cookie",
-    ];
     let mut map = f.debug_map();
     for (name, value) in fields {
-        if SECRET
-            .iter()
-            .any(|secret| secret.eq_ignore_ascii_case(name))
-        {
+        if is_secret(name) {
             map.entry(&name, &format_args!("(hidden)"));
         } else {
             map.entry(&name, &format_args!("\"{}\"", value.escape_ascii()));
         }
     }
     map.finish()
+}
+
+/// Whether the value of a header with this name is nobody else's business.
+pub(crate) fn is_secret(name: &str) -> bool {
+    const SECRET: [&str; 4] = [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+    ];
+    SECRET
+        .iter()
+        .any(|secret| secret.eq_ignore_ascii_case(name))
 }

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 
-pub(crate) use fields::{FieldSpan, Fields, Span, debug_fields};
+pub(crate) use fields::{FieldSpan, Fields, Span, debug_fields, is_secret};
 pub(crate) use name::Name;
 
 /// A server's answer to an opening handshake.
@@ -42,6 +42,11 @@ impl Response {
         self.body = Bytes::from(Box::from(body));
         self.is_complete = is_complete;
         self
+    }
+
+    /// A refusal whose body somebody else has.
+    pub(crate) fn without_body(self) -> Self {
+        self.with_body(Vec::new(), false)
     }
 
     pub(crate) fn fields(&self) -> &Fields {

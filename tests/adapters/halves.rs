@@ -325,13 +325,15 @@ fn tokio_threads() {
             let (server, client) = tokio::join!(
                 async {
                     let (stream, _) = listener.accept().await.unwrap();
+                    let stream = sockeye::tokio::ClientStream::from(stream);
                     sockeye::tokio::accept(stream, &config).await.unwrap()
                 },
                 async { sockeye::tokio::connect(&url).await.unwrap() },
             );
             let (mut sending, mut receiving) = (Vec::new(), Vec::new());
             for ws in [server, client] {
-                let (mut receive, mut send) = ws.split_with(tokio::net::TcpStream::into_split);
+                let (mut receive, mut send) =
+                    ws.split_with(|stream| stream.into_tcp().unwrap().into_split());
                 sending.push(tokio::spawn(async move {
                     for i in 0..COUNT {
                         send.send(vec![i as u8; MESSAGE]).await.unwrap();

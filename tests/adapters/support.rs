@@ -7,6 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use sockeye::blocking::ClientStream;
 use sockeye::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use sockeye::{
     CloseCode, Closed, Config, Event, Kind, Limits, Message, Payload, ReadIo, Received, Rtt,
@@ -145,7 +146,7 @@ impl<I: ReadIo + WriteIo + 'static> Ws for sockeye::WebSocket<I> {
     }
 }
 
-impl Ws for blocking::WebSocket<TcpStream> {
+impl Ws for blocking::WebSocket<ClientStream> {
     async fn recv(&mut self) -> Outcome<Option<Message<'static>>> {
         self.recv()
     }
@@ -252,7 +253,7 @@ impl<R: ReadIo + 'static, W: WriteIo + 'static> Rx for sockeye::ReceiveHalf<R, W
     }
 }
 
-impl Rx for blocking::ReceiveHalf<TcpStream> {
+impl Rx for blocking::ReceiveHalf<ClientStream> {
     async fn recv(&mut self) -> Outcome<Option<Message<'static>>> {
         self.recv()
     }
@@ -294,7 +295,7 @@ impl<W: WriteIo + 'static> Tx for sockeye::SendHalf<W> {
     }
 }
 
-impl Tx for blocking::SendHalf<TcpStream> {
+impl Tx for blocking::SendHalf<ClientStream> {
     async fn flush(&mut self) -> Outcome<()> {
         self.flush()
     }
@@ -345,8 +346,8 @@ impl<I: ReadIo + WriteIo + 'static> Up for sockeye::Upgrade<I> {
     }
 }
 
-impl Up for blocking::Upgrade<TcpStream> {
-    type Ws = blocking::WebSocket<TcpStream>;
+impl Up for blocking::Upgrade<ClientStream> {
+    type Ws = blocking::WebSocket<ClientStream>;
     fn request(&self) -> &Request {
         self.request()
     }
@@ -398,14 +399,15 @@ impl Tokio {
 }
 
 impl Adapter for Tokio {
-    type Ws = sockeye::WebSocket<sockeye::tokio::TokioIo<tokio::net::TcpStream>>;
-    type Up = sockeye::Upgrade<sockeye::tokio::TokioIo<tokio::net::TcpStream>>;
+    type Ws = sockeye::WebSocket<sockeye::tokio::TokioIo<sockeye::tokio::ClientStream>>;
+    type Up = sockeye::Upgrade<sockeye::tokio::TokioIo<sockeye::tokio::ClientStream>>;
     type Rx = sockeye::ReceiveHalf<
-        sockeye::tokio::TokioIo<tokio::io::ReadHalf<tokio::net::TcpStream>>,
-        sockeye::tokio::TokioIo<tokio::io::WriteHalf<tokio::net::TcpStream>>,
+        sockeye::tokio::TokioIo<tokio::io::ReadHalf<sockeye::tokio::ClientStream>>,
+        sockeye::tokio::TokioIo<tokio::io::WriteHalf<sockeye::tokio::ClientStream>>,
     >;
-    type Tx =
-        sockeye::SendHalf<sockeye::tokio::TokioIo<tokio::io::WriteHalf<tokio::net::TcpStream>>>;
+    type Tx = sockeye::SendHalf<
+        sockeye::tokio::TokioIo<tokio::io::WriteHalf<sockeye::tokio::ClientStream>>,
+    >;
 
     fn run<F: Future>(future: F) -> F::Output {
         let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -421,19 +423,23 @@ impl Adapter for Tokio {
         sockeye::tokio::connect_with(request, config).await
     }
     async fn accept(stream: TcpStream, config: &Config) -> Outcome<Self::Ws> {
-        sockeye::tokio::accept(Self::stream(stream), config).await
+        sockeye::tokio::accept(
+            sockeye::tokio::ClientStream::from(Self::stream(stream)),
+            config,
+        )
+        .await
     }
     async fn receive(stream: TcpStream, config: &Config) -> Outcome<Self::Up> {
-        sockeye::tokio::receive(Self::stream(stream), config).await
+        sockeye::tokio::receive(Self::stream(stream).into(), config).await
     }
     async fn receive_any(stream: TcpStream, config: &Config) -> Outcome<Self::Up> {
-        sockeye::tokio::receive_any(Self::stream(stream), config).await
+        sockeye::tokio::receive_any(Self::stream(stream).into(), config).await
     }
     fn split(ws: Self::Ws) -> (Self::Rx, Self::Tx) {
         ws.split()
     }
     fn has_nodelay(ws: &Self::Ws) -> bool {
-        ws.io().stream().nodelay().unwrap()
+        ws.io().stream().tcp().unwrap().nodelay().unwrap()
     }
     async fn both<A, B, FA, FB>(first: A, second: B) -> (FA::Output, FB::Output)
     where
@@ -450,11 +456,11 @@ impl Adapter for Tokio {
     }
 }
 
-type SmolIo = futures::FuturesIo<smol::net::TcpStream>;
+type SmolIo = futures::FuturesIo<futures::ClientStream>;
 
 impl Futures {
-    fn stream(stream: TcpStream) -> smol::net::TcpStream {
-        smol::net::TcpStream::try_from(stream).unwrap()
+    fn stream(stream: TcpStream) -> futures::ClientStream {
+        smol::net::TcpStream::try_from(stream).unwrap().into()
     }
 }
 
@@ -462,10 +468,10 @@ impl Adapter for Futures {
     type Ws = sockeye::WebSocket<SmolIo>;
     type Up = sockeye::Upgrade<SmolIo>;
     type Rx = sockeye::ReceiveHalf<
-        futures::FuturesIo<futures::SharedStream<smol::net::TcpStream>>,
-        futures::FuturesIo<futures::SharedStream<smol::net::TcpStream>>,
+        futures::FuturesIo<futures::SharedStream<futures::ClientStream>>,
+        futures::FuturesIo<futures::SharedStream<futures::ClientStream>>,
     >;
-    type Tx = sockeye::SendHalf<futures::FuturesIo<futures::SharedStream<smol::net::TcpStream>>>;
+    type Tx = sockeye::SendHalf<futures::FuturesIo<futures::SharedStream<futures::ClientStream>>>;
 
     fn run<F: Future>(future: F) -> F::Output {
         smol::block_on(future)
@@ -492,7 +498,7 @@ impl Adapter for Futures {
         ws.split()
     }
     fn has_nodelay(ws: &Self::Ws) -> bool {
-        ws.io().stream().nodelay().unwrap()
+        ws.io().stream().tcp().unwrap().nodelay().unwrap()
     }
     async fn both<A, B, FA, FB>(first: A, second: B) -> (FA::Output, FB::Output)
     where
@@ -509,10 +515,10 @@ impl Adapter for Futures {
 }
 
 impl Adapter for Blocking {
-    type Ws = blocking::WebSocket<TcpStream>;
-    type Up = blocking::Upgrade<TcpStream>;
-    type Rx = blocking::ReceiveHalf<TcpStream>;
-    type Tx = blocking::SendHalf<TcpStream>;
+    type Ws = blocking::WebSocket<ClientStream>;
+    type Up = blocking::Upgrade<ClientStream>;
+    type Rx = blocking::ReceiveHalf<ClientStream>;
+    type Tx = blocking::SendHalf<ClientStream>;
 
     fn run<F: Future>(future: F) -> F::Output {
         smol::block_on(future)
@@ -527,19 +533,19 @@ impl Adapter for Blocking {
         blocking::connect_with(request, config)
     }
     async fn accept(stream: TcpStream, config: &Config) -> Outcome<Self::Ws> {
-        blocking::accept(stream, config)
+        blocking::accept(stream.into(), config)
     }
     async fn receive(stream: TcpStream, config: &Config) -> Outcome<Self::Up> {
-        blocking::Upgrade::receive(stream, config)
+        blocking::Upgrade::receive(stream.into(), config)
     }
     async fn receive_any(stream: TcpStream, config: &Config) -> Outcome<Self::Up> {
-        blocking::Upgrade::receive_any(stream, config)
+        blocking::Upgrade::receive_any(stream.into(), config)
     }
     fn split(ws: Self::Ws) -> (Self::Rx, Self::Tx) {
         ws.split().unwrap()
     }
     fn has_nodelay(ws: &Self::Ws) -> bool {
-        ws.stream().nodelay().unwrap()
+        ws.stream().tcp().unwrap().nodelay().unwrap()
     }
     async fn both<A, B, FA, FB>(first: A, second: B) -> (FA::Output, FB::Output)
     where

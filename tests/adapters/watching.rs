@@ -67,12 +67,12 @@ fn on_blocking_halves() {
     bounded(|| {
         let counts = Arc::new(Counts::default());
         let observer = Arc::clone(&counts);
-        let server = async |mut ws: blocking::WebSocket<std::net::TcpStream>| {
+        let server = async |mut ws: blocking::WebSocket<blocking::ClientStream>| {
             let message = ws.recv().unwrap().unwrap();
             ws.send(message).unwrap();
             assert!(ws.recv().unwrap().is_none());
         };
-        let client = async move |ws: blocking::WebSocket<std::net::TcpStream>| {
+        let client = async move |ws: blocking::WebSocket<blocking::ClientStream>| {
             let (mut receive, mut send) = ws.split().unwrap();
             receive.set_observer(observer.clone());
             send.set_observer(observer);

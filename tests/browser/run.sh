@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Opens the page of `echo_server` in headless Chromium and uses it: connects, sends, looks at the
-# echoes, closes, and sees the server end. Then it talks to three servers that compress.
+# echoes, closes, and sees the server end. Then it talks to three servers that compress, and to the
+# example `axum_server` over HTTP/1.1 and, with TLS, over HTTP/2.
 #
 #   tests/browser/run.sh [--adapter tokio|blocking|futures]
 #
@@ -40,9 +41,22 @@ for keep in retained window nothing; do
 done
 start_server
 
+in_axum=()
+axum=$(example axum_server)
+# start_axum SCHEME VERSION [OPTION]
+start_axum() {
+    local scheme=$1 version=$2
+    port_of_axum=$(free_port)
+    spawn "$scratch/axum-$port_of_axum.log" "$axum" "127.0.0.1:$port_of_axum" "${@:3}"
+    wait_port "$port_of_axum" "$spawned" "$scratch/axum-$port_of_axum.log"
+    in_axum+=("$scheme://127.0.0.1:$port_of_axum/" "$version")
+}
+start_axum http HTTP/1.1
+start_axum https HTTP/2.0 --tls
+
 # Chromium writes the port that it chose into its profile folder.
 spawn "$scratch/chromium.log" "$chromium" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
-    --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage \
+    --ignore-certificate-errors --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage \
     --remote-debugging-port=0 --user-data-dir="$scratch/profile"
 browser=$spawned
 chosen=$scratch/profile/DevToolsActivePort
@@ -61,4 +75,5 @@ failed=0
 devtools=$(head -n 1 "$chosen")
 attend 120 node "$here/echo.mjs" "$devtools" "http://127.0.0.1:$port/" "$server" || failed=1
 attend 120 node "$here/deflate.mjs" "$devtools" "${compressing[@]}" || failed=1
+attend 120 node "$here/http2.mjs" "$devtools" "${in_axum[@]}" || failed=1
 exit "$failed"

@@ -13,6 +13,7 @@
 
 mod auth;
 mod client;
+mod extended;
 #[cfg(feature = "deflate")]
 mod extensions;
 mod origin;

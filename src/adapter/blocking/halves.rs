@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use super::stream::{BlockingIo, Stream};
-use super::{WebSocket, block_on};
+use super::{ClientStream, WebSocket, block_on};
 use crate::adapter::driver::poll_item;
 use crate::adapter::{SocketError, split};
 use crate::{
@@ -24,6 +24,18 @@ impl WebSocket<TcpStream> {
     ///
     /// The socket could not be duplicated. The connection is lost.
     pub fn split(self) -> io::Result<(ReceiveHalf<TcpStream>, SendHalf<TcpStream>)> {
+        let second = self.stream().try_clone()?;
+        Ok(self.split_with(|stream| (stream, second)))
+    }
+}
+
+impl WebSocket<ClientStream> {
+    /// The receiving and the sending half, for two threads.
+    ///
+    /// # Errors
+    ///
+    /// The socket could not be duplicated. The connection is lost.
+    pub fn split(self) -> io::Result<(ReceiveHalf<ClientStream>, SendHalf<ClientStream>)> {
         let second = self.stream().try_clone()?;
         Ok(self.split_with(|stream| (stream, second)))
     }

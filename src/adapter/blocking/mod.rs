@@ -1,6 +1,7 @@
 //! WebSocket connections over blocking streams.
 //!
-//! [`Stream`] is what they need: `Read`, `Write` and timeouts. TCP and Unix sockets have it;
+//! [`Stream`] is what they need: `Read`, `Write` and timeouts. TCP and Unix sockets have it, and TLS
+//! sessions over them, which [`connect`] makes for `wss://` if the feature `rustls` is on;
 //! [`Untimed`] gives it to everything else. The streams must be in blocking mode.
 //!
 //! ```
@@ -28,35 +29,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod byte_stream;
 mod halves;
+mod net;
 mod reconnect;
 mod stream;
+#[cfg(feature = "rustls")]
+mod tls;
+mod transport;
 
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::io;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::vec::Vec;
 
-use super::connect::{client as run_client, plain_address};
+use super::connect::client as run_client;
+use super::connector::{Connector, establish};
 use super::driver::poll_item;
 use super::{SocketError, upgrade, websocket};
 use crate::handshake::{Acceptance, ClientRequest, Refusal, Request, Response};
 use crate::{
-    CloseCode, CloseFrame, Closed, Config, Connection, Event, HandshakeError, Instant, Kind,
-    Limits, Message, Negotiated, Observer, Payload, Received, Rtt, SendOptions, Sender, Sent,
-    State, Unsent,
+    CloseCode, CloseFrame, Closed, Config, Connection, Event, Instant, Kind, Limits, Message,
+    Negotiated, Observer, Payload, Received, Rtt, SendOptions, Sender, Sent, State, Unsent,
 };
 
 #[cfg(feature = "deflate")]
 use crate::{Compress, Prepared};
 
+pub use byte_stream::ByteStream;
 pub use halves::{ReceiveHalf, SendHalf};
-pub use reconnect::{Reconnecting, reconnect, reconnect_with};
+pub use reconnect::{Reconnecting, reconnect, reconnect_through, reconnect_with};
 pub use stream::{BlockingIo, Stream, Untimed};
+#[cfg(feature = "rustls")]
+pub use tls::TlsStream;
+pub use transport::ClientStream;
+
+use net::Blocking;
 
 /// Runs a future whose transport blocks. It is pending only when a wait was cut short, so it is
 /// polled again at once.
@@ -72,71 +81,52 @@ fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Connects to a `ws://` URL with the default settings.
+/// Connects to a `ws://` or `wss://` URL with the default settings. `wss://` needs the feature
+/// `rustls`.
 ///
 /// # Errors
 ///
 /// As [`connect_with`].
-pub fn connect(url: &str) -> Result<WebSocket<TcpStream>, SocketError> {
+pub fn connect(url: &str) -> Result<WebSocket<ClientStream>, SocketError> {
     let request = ClientRequest::new(url)?;
     let (ws, _) = connect_with(&request, &Config::new())?;
     Ok(ws)
 }
 
 /// Connects to where a request is addressed, without Nagle's delay, within
-/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake); the system's name lookup may take
-/// longer.
+/// [`Timeouts::with_handshake`](crate::Timeouts::with_handshake): as [`connect_through`] with a
+/// connector that has these settings.
 ///
 /// The server's answer comes along, for its headers.
 ///
 /// # Errors
 ///
-/// [`SocketError::Request`] if the request is not valid, or is for `wss://`: make the TLS
-/// connection and use [`client`]. [`SocketError::Handshake`] if the server refuses, breaks the
-/// protocol, or takes too long. [`SocketError::Io`] if the transport fails.
+/// As [`connect_through`].
 pub fn connect_with(
     request: &ClientRequest,
     config: &Config,
-) -> Result<(WebSocket<TcpStream>, Response), SocketError> {
-    let started = Instant::now();
-    let deadline = config
-        .timeouts()
-        .handshake()
-        .map(|timeout| started + timeout);
-    let stream = connect_tcp(plain_address(request)?, deadline)?;
-    stream.set_nodelay(true)?;
-    let (ws, response) = block_on(run_client(
-        BlockingIo::new(stream),
-        request,
-        config,
-        started,
-    ))?;
-    Ok((WebSocket(ws), response))
+) -> Result<(WebSocket<ClientStream>, Response), SocketError> {
+    connect_through(&Connector::from(config), request)
 }
 
-/// Tries the addresses of a host one after the other.
-fn connect_tcp(address: (&str, u16), deadline: Option<Instant>) -> Result<TcpStream, SocketError> {
-    let Some(deadline) = deadline else {
-        return Ok(TcpStream::connect(address)?);
-    };
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-    let addresses: Vec<_> = address.to_socket_addrs()?.collect();
-    // Each gets its share of the time, so that one that does not answer leaves some for the next.
-    for (address, shares) in addresses.iter().zip((1..=addresses.len()).rev()) {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = left / u32::try_from(shares).unwrap_or(u32::MAX);
-        if left == Duration::ZERO {
-            return Err(HandshakeError::Timeout.into());
-        }
-        match TcpStream::connect_timeout(address, left) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    if last.kind() == io::ErrorKind::TimedOut {
-        return Err(HandshakeError::Timeout.into());
-    }
-    Err(last.into())
+/// Connects to where a request is addressed, as a connector says: with its certificates, redirects and
+/// deadlines.
+///
+/// The server's answer comes along, for its headers. For what the standard library cannot bound or do
+/// at the same time, such as to look up a name or to try two addresses, there are threads while it lasts.
+///
+/// # Errors
+///
+/// [`SocketError::Request`] if the request is not valid, or is for `wss://` without the feature
+/// `rustls`. [`SocketError::Connect`] if the server could not be reached.
+/// [`SocketError::Handshake`] if it refuses, breaks the protocol, or takes too long.
+/// [`SocketError::Io`] if the transport fails then. [`SocketError::phase`] says how far it came.
+pub fn connect_through(
+    connector: &Connector,
+    request: &ClientRequest,
+) -> Result<(WebSocket<ClientStream>, Response), SocketError> {
+    let (ws, response) = block_on(establish(&Blocking, connector, request))?;
+    Ok((WebSocket(ws), response))
 }
 
 /// Does a client's opening handshake over a transport that is connected, such as a TLS stream.

@@ -2,21 +2,21 @@
 
 use core::task::{Context, Poll};
 use std::boxed::Box;
-use std::net::TcpStream;
 use std::thread;
 
-use super::{BlockingIo, Stream, WebSocket, block_on, connect_with};
+use super::{BlockingIo, ClientStream, Stream, WebSocket, block_on, connect_through};
+use crate::adapter::connector::Connector;
 use crate::adapter::reconnect::{self, Cause, Clock, Disconnected, Update};
 use crate::backoff::{Backoff, Class};
 use crate::handshake::{ClientRequest, Response};
 use crate::{CloseCode, Closed, Config, Instant, Message, SocketError};
 
-/// A client that connects to a `ws://` URL, and again whenever the connection is lost.
+/// A client that connects to a URL, and again whenever the connection is lost.
 ///
 /// `request` makes the request of each attempt, so that each can have a fresh token. If it fails,
 /// so does the attempt, and the error's class decides whether there is another:
 /// `std::io::Error::other` makes an error that is worth one. Each attempt is bounded as
-/// [`connect_with`]; what `request` waits for is not.
+/// [`connect_with`](super::connect_with); what `request` waits for is not.
 ///
 /// ```no_run
 /// use sockeye::handshake::ClientRequest;
@@ -38,15 +38,23 @@ use crate::{CloseCode, Closed, Config, Instant, Message, SocketError};
 ///     }
 /// }
 /// ```
-pub fn reconnect<R>(config: &Config, mut request: R) -> Reconnecting<TcpStream>
+pub fn reconnect<R>(config: &Config, request: R) -> Reconnecting<ClientStream>
 where
     R: FnMut() -> Result<ClientRequest, SocketError> + Send + 'static,
 {
-    let config = config.clone();
-    reconnect_with(move || connect_with(&request()?, &config))
+    reconnect_through(&Connector::from(config), request)
 }
 
-/// As [`reconnect()`], over transports that `dial` makes: TLS, a proxy, a Unix socket.
+/// As [`reconnect()`], with attempts as by [`connect_through`].
+pub fn reconnect_through<R>(connector: &Connector, mut request: R) -> Reconnecting<ClientStream>
+where
+    R: FnMut() -> Result<ClientRequest, SocketError> + Send + 'static,
+{
+    let connector = connector.clone();
+    reconnect_with(move || connect_through(&connector, &request()?))
+}
+
+/// As [`reconnect()`], over transports that `dial` makes.
 ///
 /// `dial` connects and does the opening handshake with [`client`](super::client). What else it waits
 /// for it has to bound itself.

@@ -270,7 +270,12 @@ impl<S: Stream> WriteIo for BlockingIo<S> {
     }
 
     fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.stream.shutdown_write())
+        loop {
+            // A TLS session has something to say before.
+            if let Some(poll) = to_poll(self.stream.shutdown_write()) {
+                return poll;
+            }
+        }
     }
 
     fn poll_write_deadline(

@@ -1,0 +1,88 @@
+//! `ws`: connect, listen, echo, measure and inspect WebSockets from the command line.
+
+mod args;
+mod bench;
+mod connect;
+mod dial;
+mod echo;
+mod exit;
+mod input;
+mod inspect;
+mod listen;
+mod output;
+mod request;
+mod server;
+mod session;
+mod signals;
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::{Exit, Failure};
+
+/// Connects to WebSocket servers, is one, measures them, and shows what is on the wire.
+#[derive(Parser)]
+#[command(name = "ws", version, after_help = exit::TABLE, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[command(after_long_help = exit::TABLE)]
+    Connect(connect::Options),
+    Listen(listen::Options),
+    Echo(echo::Options),
+    #[command(after_long_help = exit::TABLE)]
+    Bench(bench::Options),
+    Inspect(inspect::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that went away wants no help.
+            let _printed = error.print();
+            return match error.exit_code() {
+                0 => Exit::Success.into(),
+                _ => Exit::Usage.into(),
+            };
+        }
+    };
+    let result = match cli.command {
+        Command::Connect(options) => run(connect::run(options)),
+        Command::Listen(options) => run(listen::run(options)),
+        Command::Echo(options) => run(echo::run(options)),
+        Command::Bench(options) => run(bench::run(options)),
+        Command::Inspect(options) => inspect::run(&options),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            output::report(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+/// Runs a command on tokio. It ends with the command: a thread that waits for stdin is left behind.
+fn run(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_arguments_fit_together() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,129 @@
+//! Carries TCP connections through a WebSocket server, byte by byte: SSH through a firewall that lets
+//! only HTTP through, say.
+//!
+//! ```text
+//! ssh ──TCP──► tunnel enter 2222 ──WebSocket──► tunnel exit 8080 ──TCP──► sshd
+//! ```
+//!
+//! Each TCP connection is a WebSocket connection of its own, and both of its directions end by
+//! themselves. Whoever may connect to the exit may use it: put it behind authentication.
+#![allow(clippy::print_stdout, reason = "it talks to people")]
+
+use std::io;
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand};
+use sockeye::handshake::ClientRequest;
+use sockeye::tokio::{accept, client};
+use sockeye::{
+    ByteStream, Config, Deflate, Delivery, ReadIo, Role, SocketError, Timeouts, WebSocket, WriteIo,
+};
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+#[derive(Parser)]
+#[command(about = "Carries TCP connections through WebSockets")]
+struct Options {
+    #[command(subcommand)]
+    end: End,
+    /// Compresses what goes through.
+    #[arg(long, global = true)]
+    deflate: bool,
+}
+
+#[derive(Subcommand)]
+enum End {
+    /// Takes TCP connections, and carries each to a WebSocket server.
+    Enter {
+        /// Where to listen.
+        addr: SocketAddr,
+        /// The exit: `ws://HOST:PORT/`.
+        url: String,
+    },
+    /// Takes WebSocket connections, and carries each to a TCP server.
+    Exit {
+        /// Where to listen.
+        addr: SocketAddr,
+        /// The TCP server.
+        to: String,
+    },
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let options = Options::parse();
+    let config = config(&options);
+    match options.end {
+        End::Enter { addr, url } => {
+            let request = ClientRequest::new(&url)?;
+            let listener = listen(addr).await?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                let (request, config) = (request.clone(), config.clone());
+                tokio::spawn(async move { report(enter(stream, &request, &config).await) });
+            }
+        }
+        End::Exit { addr, to } => {
+            let listener = listen(addr).await?;
+            loop {
+                let (stream, _) = listener.accept().await?;
+                let (to, config) = (to.clone(), config.clone());
+                tokio::spawn(async move { report(exit(stream, &to, &config).await) });
+            }
+        }
+    }
+}
+
+fn config(options: &Options) -> Config {
+    // Pieces of messages: what is in the middle is never put together.
+    let config = Config::new()
+        .with_delivery(Delivery::Chunks)
+        .with_timeouts(Timeouts::suggested(Role::Server));
+    if options.deflate {
+        config.with_deflate(Deflate::client())
+    } else {
+        config
+    }
+}
+
+async fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(addr).await?;
+    println!("listening on {}", listener.local_addr()?);
+    Ok(listener)
+}
+
+fn report(result: Result<(u64, u64), SocketError>) {
+    match result {
+        Ok((there, back)) => println!("{there} bytes there, {back} back"),
+        Err(error) => println!("{error}"),
+    }
+}
+
+async fn enter(
+    stream: TcpStream,
+    request: &ClientRequest,
+    config: &Config,
+) -> Result<(u64, u64), SocketError> {
+    let url = request.url();
+    let transport = TcpStream::connect((url.host(), url.port())).await?;
+    transport.set_nodelay(true)?;
+    let (ws, _) = client(transport, request, config).await?;
+    carry(stream, ws).await
+}
+
+async fn exit(stream: TcpStream, to: &str, config: &Config) -> Result<(u64, u64), SocketError> {
+    stream.set_nodelay(true)?;
+    let ws = accept(stream, config).await?;
+    carry(TcpStream::connect(to).await?, ws).await
+}
+
+/// Until both directions have ended.
+async fn carry<I>(mut tcp: TcpStream, ws: WebSocket<I>) -> Result<(u64, u64), SocketError>
+where
+    I: ReadIo + WriteIo,
+    ByteStream<I>: AsyncRead + AsyncWrite + Unpin,
+{
+    tcp.set_nodelay(true)?;
+    let mut stream = ws.into_byte_stream().with_half_close();
+    Ok(copy_bidirectional(&mut tcp, &mut stream).await?)
+}

@@ -1,0 +1,213 @@
+//! What a client's connection runs over.
+
+use core::pin::Pin;
+use core::task::{Context, Poll};
+#[cfg(feature = "tokio-rustls")]
+use std::boxed::Box;
+use std::io::{self, IoSlice};
+
+use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use ::tokio::net::TcpStream;
+#[cfg(unix)]
+use ::tokio::net::UnixStream;
+#[cfg(feature = "tokio-rustls")]
+use ::tokio_rustls::client::TlsStream;
+
+/// The transport of a client's connection: a TCP stream, a Unix stream, or a TLS session over one.
+///
+/// It is one type whatever the URL and the features, so that code which connects need not care.
+#[derive(Debug)]
+pub struct ClientStream(Inner);
+
+#[derive(Debug)]
+enum Inner {
+    Plain(Plain),
+    #[cfg(feature = "tokio-rustls")]
+    Tls(Box<TlsStream<Plain>>),
+}
+
+#[derive(Debug)]
+enum Plain {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl ClientStream {
+    /// Whether it is a TLS session.
+    pub fn is_secure(&self) -> bool {
+        match &self.0 {
+            Inner::Plain(_) => false,
+            #[cfg(feature = "tokio-rustls")]
+            Inner::Tls(_) => true,
+        }
+    }
+
+    /// The TCP stream, for settings; under TLS too. `None` if it is a Unix stream.
+    pub fn tcp(&self) -> Option<&TcpStream> {
+        match self.plain() {
+            Plain::Tcp(stream) => Some(stream),
+            #[cfg(unix)]
+            Plain::Unix(_) => None,
+        }
+    }
+
+    /// The TCP stream, if there is nothing around it: it can be split without a lock.
+    ///
+    /// # Errors
+    ///
+    /// All else comes back.
+    pub fn into_tcp(self) -> Result<TcpStream, Self> {
+        if let Inner::Plain(Plain::Tcp(stream)) = self.0 {
+            Ok(stream)
+        } else {
+            Err(self)
+        }
+    }
+
+    /// The TLS session: versions, certificates.
+    #[cfg(feature = "tokio-rustls")]
+    pub fn tls(&self) -> Option<&rustls::ClientConnection> {
+        match &self.0 {
+            Inner::Plain(_) => None,
+            Inner::Tls(stream) => Some(stream.get_ref().1),
+        }
+    }
+
+    fn plain(&self) -> &Plain {
+        match &self.0 {
+            Inner::Plain(plain) => plain,
+            #[cfg(feature = "tokio-rustls")]
+            Inner::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Does a client's TLS handshake over it. What is secure already stays as it is.
+    #[cfg(feature = "tokio-rustls")]
+    pub(super) async fn secured(
+        self,
+        config: std::sync::Arc<rustls::ClientConfig>,
+        name: rustls::pki_types::ServerName<'static>,
+    ) -> io::Result<Self> {
+        let Inner::Plain(plain) = self.0 else {
+            return Ok(self);
+        };
+        let connector = ::tokio_rustls::TlsConnector::from(config);
+        let stream = connector.connect(name, plain).await?;
+        Ok(Self(Inner::Tls(Box::new(stream))))
+    }
+}
+
+impl From<TcpStream> for ClientStream {
+    fn from(stream: TcpStream) -> Self {
+        Self(Inner::Plain(Plain::Tcp(stream)))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for ClientStream {
+    fn from(stream: UnixStream) -> Self {
+        Self(Inner::Plain(Plain::Unix(stream)))
+    }
+}
+
+/// Calls a method of whichever stream it is.
+macro_rules! inner {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match &mut $self.get_mut().0 {
+            Inner::Plain($stream) => $call,
+            #[cfg(feature = "tokio-rustls")]
+            Inner::Tls($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        inner!(self, stream => Pin::new(stream).poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        inner!(self, stream => Pin::new(stream).poll_write(cx, buffer))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        inner!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        inner!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        inner!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+macro_rules! plain {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Self::Tcp($stream) => $call,
+            #[cfg(unix)]
+            Self::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Plain {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        plain!(self, stream => Pin::new(stream).poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        plain!(self, stream => Pin::new(stream).poll_write(cx, buffer))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        plain!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        plain!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        plain!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}

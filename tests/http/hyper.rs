@@ -1,0 +1,378 @@
+//! hyper's servers and clients.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use http_body_util::{Empty, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use sockeye::handshake::{Acceptance, ClientOffer, ClientRequest, OriginPolicy, Refusal, Scheme};
+use sockeye::{CloseCode, Config, Deflate, HandshakeError, RandomKeys, SocketError, WebSocket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{ACCEPT, UPGRADE, patient, soon, use_echo};
+
+type Upgraded = sockeye::tokio::TokioIo<sockeye::hyper::Upgraded>;
+type Body = Full<Bytes>;
+
+/// How many handlers have run.
+type Count = Arc<AtomicUsize>;
+
+/// A service with several WebSockets.
+fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<Body> {
+    let config = patient().with_deflate(Deflate::server());
+    let protocol = request.extensions().get::<hyper::ext::Protocol>().cloned();
+    let protocol = protocol.as_ref().map(|protocol| protocol.as_str());
+    let path = request.uri().path().to_owned();
+    let decide = |request: &sockeye::handshake::Request| match &path[..] {
+        "/echo" => Ok(Acceptance::new()),
+        "/chat" => {
+            OriginPolicy::same_origin(Scheme::Http).check(request)?;
+            let acceptance = Acceptance::new().with_header("X-Room", "lobby");
+            Ok(match request.subprotocols().next() {
+                Some(name) => acceptance.with_subprotocol(name),
+                None => acceptance,
+            })
+        }
+        "/unoffered" => Ok(Acceptance::new().with_subprotocol("nobody asked")),
+        "/reserved" => Err(Refusal::new(404).with_header("Upgrade", "x")),
+        "/long" => Ok(Acceptance::new().with_header(&"x".repeat(1 << 16), "y")),
+        _ => Err(Refusal::new(404).with_body("no such room\n")),
+    };
+    let count = Arc::clone(count);
+    let handle = async move |mut ws: WebSocket<Upgraded>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        let _closed = ws
+            .serve(async |message, replies| replies.send(message).await)
+            .await;
+    };
+    sockeye::hyper::upgrade_extended(&mut request, protocol, &config, decide, handle)
+}
+
+async fn serve(is_http_2: bool) -> (SocketAddr, Count) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let count = Count::default();
+    let counted = Arc::clone(&count);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let count = Arc::clone(&counted);
+            let service = service_fn(move |request| {
+                let response = route(request, &count);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let io = TokioIo::new(stream);
+            tokio::spawn(async move {
+                let _served: Result<(), hyper::Error> = if is_http_2 {
+                    let mut builder =
+                        hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    builder.enable_connect_protocol();
+                    builder.serve_connection(io, service).await
+                } else {
+                    let builder = hyper::server::conn::http1::Builder::new();
+                    builder.serve_connection(io, service).with_upgrades().await
+                };
+            });
+        }
+    });
+    (address, count)
+}
+
+/// Without and with compression.
+fn configs() -> [(Config, bool); 2] {
+    let deflating = patient().with_deflate(Deflate::client());
+    [(patient(), false), (deflating, true)]
+}
+
+#[tokio::test]
+async fn a_server_of_hyper() {
+    let (address, count) = serve(false).await;
+    let request = ClientRequest::new(&format!("ws://{address}/echo")).unwrap();
+    for (config, is_compressed) in configs() {
+        let (ws, response) = sockeye::tokio::connect_with(&request, &config)
+            .await
+            .unwrap();
+        assert_eq!(response.header("content-length"), None);
+        assert_eq!(ws.negotiated().deflate().is_some(), is_compressed);
+        use_echo(ws).await;
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn what_a_server_decides() {
+    let (address, _) = serve(false).await;
+    let request = ClientRequest::new(&format!("ws://{address}/chat")).unwrap();
+    let request = request
+        .with_subprotocol("b")
+        .with_subprotocol("a")
+        .with_origin(&format!("http://{address}"));
+    let (mut ws, response) = sockeye::tokio::connect_with(&request, &patient())
+        .await
+        .unwrap();
+    assert_eq!(ws.negotiated().subprotocol(), Some("b"));
+    assert_eq!(response.header("x-room"), Some(&b"lobby"[..]));
+    soon(ws.close(CloseCode::NORMAL, "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn refusals() {
+    let (address, count) = serve(false).await;
+    let refused = async |path: &str, origin: Option<&str>| {
+        let mut request = ClientRequest::new(&format!("ws://{address}{path}")).unwrap();
+        if let Some(origin) = origin {
+            request = request.with_origin(origin);
+        }
+        let connected = soon(sockeye::tokio::connect_with(&request, &patient())).await;
+        match connected.err() {
+            Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
+                let body = std::str::from_utf8(response.body()).unwrap().to_owned();
+                (response.status(), body)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let body = "no such room\n".to_owned();
+    assert_eq!(refused("/x", None).await, (404, body));
+    let body = "This origin may not connect\n".to_owned();
+    assert_eq!(
+        refused("/chat", Some("http://evil.example")).await,
+        (403, body)
+    );
+    // What the application got wrong.
+    let body = "the client did not offer the subprotocol\n".to_owned();
+    assert_eq!(refused("/unoffered", None).await, (500, body));
+    let body = "a header is reserved for the handshake itself\n".to_owned();
+    assert_eq!(refused("/reserved", None).await, (500, body));
+    assert_eq!(refused("/long", None).await.0, 500);
+    assert_eq!(count.load(Ordering::Relaxed), 0);
+}
+
+/// Writes a request and reads all that comes.
+async fn answer_to(address: SocketAddr, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer)).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn bad_requests() {
+    let (address, count) = serve(false).await;
+    for (line, new, status) in [
+        ("Upgrade: websocket\r\n", "", 426),
+        ("Upgrade: websocket\r\n", "Upgrade: h2c\r\n", 426),
+        ("Version: 13", "Version: 12", 426),
+        ("Connection: Upgrade", "Connection: x", 400),
+        ("jZQ==", "jZQ=", 400),
+        ("chat, superchat", "a b", 400),
+        ("Origin: ", "Origin: a\r\nOrigin: ", 400),
+        ("GET ", "PUT ", 405),
+        ("HTTP/1.1", "HTTP/1.0", 505),
+    ] {
+        // hyper answers a `Host` twice by itself, so that is not among them.
+        let request = UPGRADE.replacen(line, new, 1);
+        assert_ne!(request, UPGRADE);
+        let answer = answer_to(address, request.as_bytes()).await;
+        // HARDENING A1.11: the connection has ended, or this would not return.
+        let version = if status == 505 { "1.0" } else { "1.1" };
+        assert!(
+            answer.starts_with(&format!("HTTP/{version} {status} ")),
+            "{answer}"
+        );
+        let has_version = answer.to_lowercase().contains("sec-websocket-version: 13");
+        assert_eq!(has_version, status == 426, "{answer}");
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_frame_right_behind_the_request() {
+    let (address, _) = serve(false).await;
+    let request = UPGRADE.replace("/chat?a=b", "/echo");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // "abc", half of "def", and later the rest and a Close frame.
+    let early = [request.as_bytes(), b"\x82\x83\0\0\0\0abc\x82\x83\0\0\0\0d"].concat();
+    stream.write_all(&early).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\x82\x03abc") {
+        assert_ne!(soon(stream.read_buf(&mut answer)).await.unwrap(), 0);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "));
+    let accept = format!("sec-websocket-accept: {ACCEPT}\r\n");
+    assert!(String::from_utf8_lossy(&answer).contains(&accept));
+    stream
+        .write_all(b"ef\x88\x82\0\0\0\0\x03\xe8")
+        .await
+        .unwrap();
+    let mut rest = Vec::new();
+    soon(stream.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(rest, b"\x82\x03def\x88\x02\x03\xe8");
+}
+
+/// A client that goes away before the answer costs nothing, and the server goes on.
+#[tokio::test]
+async fn a_client_that_goes_away() {
+    let (address, _) = serve(false).await;
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(UPGRADE.as_bytes()).await.unwrap();
+        drop(stream);
+    }
+    let mut ws = sockeye::tokio::connect(&format!("ws://{address}/echo"))
+        .await
+        .unwrap();
+    ws.send("hi").await.unwrap();
+    assert_eq!(
+        soon(ws.recv()).await.unwrap().unwrap().as_text(),
+        Some("hi")
+    );
+}
+
+/// Connects a client of hyper.
+async fn open(
+    address: SocketAddr,
+    path: &str,
+    config: &Config,
+) -> Result<(WebSocket<Upgraded>, u16), SocketError> {
+    let request = ClientRequest::new(&format!("ws://{address}{path}")).unwrap();
+    let offer = ClientOffer::upgrade(config, &request, RandomKeys::nonce()).unwrap();
+    let stream = TcpStream::connect(address).await?;
+    let io = TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection.with_upgrades());
+    let request = offer
+        .http_request()
+        .unwrap()
+        .map(|()| Empty::<Bytes>::new());
+    let response = soon(sender.send_request(request)).await.unwrap();
+    let (ws, response) = sockeye::hyper::client(&offer, response, config).await?;
+    Ok((ws, response.status()))
+}
+
+/// A server of this crate that echoes.
+async fn serve_here() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let config = patient().with_deflate(Deflate::server());
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let upgrade = sockeye::tokio::receive(stream, &config).await.unwrap();
+            if upgrade.request().path() != "/echo" {
+                upgrade.reject(Refusal::new(403)).await.unwrap();
+                continue;
+            }
+            let mut ws = upgrade.accept(Acceptance::new()).await.unwrap();
+            tokio::spawn(async move {
+                ws.serve(async |message, replies| replies.send(message).await)
+                    .await
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_client_of_hyper() {
+    let address = serve_here().await;
+    for (config, is_compressed) in configs() {
+        let (ws, status) = open(address, "/echo", &config).await.unwrap();
+        assert_eq!(status, 101);
+        assert_eq!(ws.negotiated().deflate().is_some(), is_compressed);
+        use_echo(ws).await;
+    }
+    match open(address, "/x", &patient()).await.err() {
+        Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
+            assert_eq!(response.status(), 403);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A server that answers with these bytes, whatever it is asked.
+async fn serve_bytes(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.unwrap();
+        }
+        let head = String::from_utf8(head).unwrap();
+        let (_, key) = head.split_once("sec-websocket-key: ").unwrap();
+        let (key, _) = key.split_once("\r\n").unwrap();
+        stream.write_all(&answer(key)).await.unwrap();
+        let mut rest = Vec::new();
+        let _end = stream.read_to_end(&mut rest).await;
+    });
+    address
+}
+
+fn switched(accept: &[u8], rest: &[u8]) -> Vec<u8> {
+    let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
+    let key = b"Sec-WebSocket-Accept: ";
+    [head, &key[..], accept, b"\r\n\r\n", rest].concat()
+}
+
+#[tokio::test]
+async fn a_frame_right_behind_the_answer() {
+    let address = serve_bytes(|key| {
+        let accept = sockeye::handshake::accept_key(key.as_bytes());
+        switched(&accept, b"\x81\x02hi")
+    });
+    let (mut ws, _) = open(address.await, "/", &patient()).await.unwrap();
+    assert_eq!(
+        soon(ws.recv()).await.unwrap().unwrap().as_text(),
+        Some("hi")
+    );
+}
+
+#[tokio::test]
+async fn an_answer_to_another_key() {
+    let address = serve_bytes(|_| switched(ACCEPT.as_bytes(), b"")).await;
+    match open(address, "/", &patient()).await.err() {
+        Some(SocketError::Handshake(HandshakeError::AcceptMismatch)) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+/// hyper on both sides, over HTTP/2 (8441-5-07).
+#[tokio::test]
+async fn http_2() {
+    let (address, count) = serve(true).await;
+    let mut sender = super::http_2(address).await;
+    let page = http::Request::get(format!("http://{address}/x")).body(Full::default());
+    let response = soon(sender.send_request(page.unwrap())).await.unwrap();
+    assert_eq!(response.status(), 405);
+    for (config, is_compressed) in configs() {
+        for (path, status) in [("/echo", 200), ("/x", 404), ("/unoffered", 500)] {
+            let request = ClientRequest::new(&format!("ws://{address}{path}")).unwrap();
+            let offer = ClientOffer::extended(&config, &request, true).unwrap();
+            let mut request = offer.http_request().unwrap().map(|()| Full::default());
+            let protocol = hyper::ext::Protocol::from_static("websocket");
+            request.extensions_mut().insert(protocol);
+            let response = soon(sender.send_request(request)).await.unwrap();
+            assert_eq!(response.status(), status);
+            match sockeye::hyper::client(&offer, response, &config).await {
+                Ok((ws, _)) => {
+                    assert_eq!(ws.negotiated().deflate().is_some(), is_compressed);
+                    use_echo(ws).await;
+                }
+                Err(SocketError::Handshake(error)) => {
+                    assert_eq!(error.response().unwrap().status(), status);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 2);
+}
