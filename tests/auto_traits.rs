@@ -1,7 +1,8 @@
 //! What applications may do with the public types: send them to tasks and threads, and share them.
 
 use sockeye::handshake::{
-    Basic, Bearer, ClientHandshake, ClientRequest, OriginPolicy, Request, ServerHandshake,
+    Answer, Basic, Bearer, ClientHandshake, ClientOffer, ClientRequest, InvalidRequest,
+    OriginPolicy, Request, ServerHandshake,
 };
 use sockeye::{
     Closed, Config, Connection, Deflate, Error, Event, HandshakeError, Message, Negotiated,
@@ -31,12 +32,16 @@ const _: () = {
     everywhere::<ClientRequest>();
     everywhere::<ServerHandshake>();
     everywhere::<Request>();
+    everywhere::<Answer>();
+    everywhere::<InvalidRequest>();
+    everywhere::<ClientOffer>();
     everywhere::<OriginPolicy>();
     everywhere::<Basic>();
     everywhere::<Bearer>();
     everywhere::<blocking::WebSocket<std::net::TcpStream>>();
     everywhere::<blocking::SendHalf<std::net::TcpStream>>();
     everywhere::<sockeye::WebSocket<sockeye::tokio::TokioIo<tokio::net::TcpStream>>>();
+    everywhere::<sockeye::WebSocket<sockeye::tokio::TokioIo<sockeye::hyper::Upgraded>>>();
     everywhere::<sockeye::WebSocket<sockeye::futures::FuturesIo<smol::net::TcpStream>>>();
 };
 

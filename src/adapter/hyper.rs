@@ -33,6 +33,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::format;
 use std::io::{self, IoSlice};
+use std::sync::{Mutex, PoisonError};
 
 use ::hyper::rt::{Read as _, Write as _};
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -220,29 +221,42 @@ pub async fn client<B>(
 ///
 /// What hyper had read beyond the handshake comes first.
 #[derive(Debug)]
-pub struct Upgraded(::hyper::upgrade::Upgraded);
+pub struct Upgraded {
+    // Never locked: it makes the connection `Sync`, so that tasks may hold references to it.
+    inner: Mutex<::hyper::upgrade::Upgraded>,
+    is_write_vectored: bool,
+}
 
 impl Upgraded {
     /// Wraps a connection.
-    pub const fn new(upgraded: ::hyper::upgrade::Upgraded) -> Self {
-        Self(upgraded)
+    pub fn new(upgraded: ::hyper::upgrade::Upgraded) -> Self {
+        Self {
+            is_write_vectored: upgraded.is_write_vectored(),
+            inner: Mutex::new(upgraded),
+        }
     }
 
     /// The connection, unwrapped.
     pub fn into_inner(self) -> ::hyper::upgrade::Upgraded {
-        self.0
+        let inner = self.inner.into_inner();
+        inner.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn inner(self: Pin<&mut Self>) -> Pin<&mut ::hyper::upgrade::Upgraded> {
+        let inner = self.get_mut().inner.get_mut();
+        Pin::new(inner.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl AsyncRead for Upgraded {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // The crate reads into memory that is initialized, so nothing is written here.
         let mut unfilled = ::hyper::rt::ReadBuf::new(buffer.initialize_unfilled());
-        ready!(Pin::new(&mut self.0).poll_read(cx, unfilled.unfilled()))?;
+        ready!(self.inner().poll_read(cx, unfilled.unfilled()))?;
         let read = unfilled.filled().len();
         buffer.advance(read);
         Poll::Ready(Ok(()))
@@ -251,30 +265,30 @@ impl AsyncRead for Upgraded {
 
 impl AsyncWrite for Upgraded {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        self.inner().poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, buffers)
+        self.inner().poll_write_vectored(cx, buffers)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.is_write_vectored
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_shutdown(cx)
     }
 }
