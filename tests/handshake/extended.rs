@@ -1,6 +1,7 @@
 //! What an HTTP library reads and writes: the rows of RFC 8441 and RFC 9220, and upgrades that are
 //! the same as those of this crate's own handshakes.
 
+use proptest::prelude::*;
 use sockeye::handshake::{
     Acceptance, Answer, AnswerError, Basic, ClientHandshake, ClientOffer, ClientRequest, Field,
     HeaderError, InvalidRequest, OriginPolicy, Refusal, Request, RequestError, Scheme,
@@ -276,6 +277,43 @@ fn limits() {
     assert!(read(Limits::new().with_max_target_size(5)).is_ok());
     let failed = read(Limits::new().with_max_target_size(4));
     assert_eq!(failed, Err(HandshakeError::TargetTooLong));
+}
+
+/// Names and values that are right, nearly right, or anything.
+fn any_field() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    let known = prop::sample::select(CONNECT.to_vec());
+    let known = known.prop_map(|(name, value)| (name.as_bytes().to_vec(), value.into()));
+    let value = || prop::collection::vec(any::<u8>(), 0..12);
+    prop_oneof![
+        8 => known.clone(),
+        2 => (known, value()).prop_map(|((name, _), value)| (name, value)),
+        1 => (value(), value()),
+    ]
+}
+
+proptest! {
+    /// Whatever comes, there is a request that says what it must, or an answer that can be sent.
+    #[test]
+    fn any_fields(fields in prop::collection::vec(any_field(), 0..16), own in 0..10_usize) {
+        let own = CONNECT.iter().take(own).map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec()));
+        let fields: Vec<_> = own.chain(fields).collect();
+        match Request::extended(fields.clone(), &Config::new()) {
+            Ok(request) => {
+                let has = |name: &str, value: &str| fields.contains(&(name.into(), value.into()));
+                prop_assert!(has(":method", "CONNECT") && has(":protocol", "websocket"));
+                prop_assert!(has("sec-websocket-version", "13"));
+                prop_assert!(request.path().starts_with('/') && !request.host().is_empty());
+                let (answer, _) = Acceptance::new().answer(&request, &Config::new()).unwrap();
+                prop_assert_eq!(answer.status(), 200);
+                assert_http_2(&answer);
+            }
+            Err(invalid) => {
+                let status = invalid.answer().status();
+                prop_assert!((400..=501).contains(&status) && status != 426);
+                assert_http_2(invalid.answer());
+            }
+        }
+    }
 }
 
 #[test]
