@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 use std::io::{self, ErrorKind, IoSlice};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -84,8 +84,7 @@ impl AsyncRead for H2Stream {
             }
         }
         let count = self.unread.len().min(buffer.remaining());
-        buffer.put_slice(&self.unread[..count]);
-        self.unread.advance(count);
+        buffer.put_slice(&self.unread.split_to(count));
         // The peer may send as much again. Not before: what is not read holds it back.
         let released = self.receive.flow_control().release_capacity(count);
         Poll::Ready(released.map_err(failed))
@@ -114,8 +113,8 @@ impl AsyncWrite for H2Stream {
         // One frame of HTTP/2 for what is written together.
         let mut data = BytesMut::with_capacity(room);
         for buffer in buffers {
-            let count = buffer.len().min(room - data.len());
-            data.extend_from_slice(&buffer[..count]);
+            let (front, _) = buffer.split_at(buffer.len().min(room - data.len()));
+            data.extend_from_slice(front);
         }
         let sent = self.send.send_data(data.freeze(), false);
         Poll::Ready(sent.map(|()| room).map_err(failed))

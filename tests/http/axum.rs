@@ -8,10 +8,10 @@ use axum::response::Response;
 use axum::routing::any;
 use http_body_util::Full;
 use sockeye::handshake::{Acceptance, ClientOffer, ClientRequest, OriginPolicy, Scheme};
-use sockeye::{Config, Deflate, HandshakeError, SocketError};
+use sockeye::{Deflate, HandshakeError, SocketError};
 use tokio::net::TcpListener;
 
-use super::{soon, use_echo};
+use super::{patient, soon, use_echo};
 
 async fn echo(Path(_room): Path<String>, mut request: Request) -> Response {
     let protocol = request.extensions().get::<hyper::ext::Protocol>().cloned();
@@ -19,7 +19,7 @@ async fn echo(Path(_room): Path<String>, mut request: Request) -> Response {
     sockeye::hyper::upgrade_extended(
         &mut request,
         protocol.as_ref().map(|protocol| protocol.as_str()),
-        &Config::new().with_deflate(Deflate::server()),
+        &patient().with_deflate(Deflate::server()),
         |request| policy.check(request).map(|()| Acceptance::new()),
         async |mut ws| {
             ws.serve(async |message, replies| replies.send(message).await)
@@ -42,7 +42,7 @@ async fn a_route() {
     let address = serve().await;
     let request = ClientRequest::new(&format!("ws://{address}/rooms/lobby")).unwrap();
     let request = request.with_origin(&format!("http://{address}"));
-    for config in [Config::new(), Config::new().with_deflate(Deflate::client())] {
+    for config in [patient(), patient().with_deflate(Deflate::client())] {
         let (ws, _) = sockeye::tokio::connect_with(&request, &config)
             .await
             .unwrap();
@@ -55,7 +55,7 @@ async fn another_site() {
     let address = serve().await;
     let request = ClientRequest::new(&format!("ws://{address}/rooms/lobby")).unwrap();
     let request = request.with_origin("http://evil.example");
-    let connected = soon(sockeye::tokio::connect_with(&request, &Config::new())).await;
+    let connected = soon(sockeye::tokio::connect_with(&request, &patient())).await;
     match connected.err() {
         Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
             assert_eq!(response.status(), 403);
@@ -74,7 +74,7 @@ async fn http_2() {
     let response = soon(sender.send_request(page.unwrap())).await.unwrap();
     assert_eq!(response.status(), 404);
 
-    let config = Config::new().with_deflate(Deflate::client());
+    let config = patient().with_deflate(Deflate::client());
     let request = ClientRequest::new(&format!("ws://{address}/rooms/lobby")).unwrap();
     let offer = ClientOffer::extended(&config, &request, true).unwrap();
     let mut request = offer.http_request().unwrap().map(|()| Full::default());

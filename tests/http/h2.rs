@@ -15,7 +15,7 @@ use sockeye::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{soon, use_echo};
+use super::{patient, soon, use_echo};
 use stream::H2Stream;
 
 #[path = "../../examples/h2/stream.rs"]
@@ -53,7 +53,7 @@ fn answer(
     request: http::Request<RecvStream>,
     mut respond: h2::server::SendResponse<Bytes>,
 ) -> Option<Ws> {
-    let config = Config::new().with_deflate(Deflate::server());
+    let config = patient().with_deflate(Deflate::server());
     let protocol = request.extensions().get::<Protocol>();
     let read = Request::from_http_extended(&request, protocol.map(Protocol::as_str), &config);
     let read = match read {
@@ -103,13 +103,13 @@ async fn echo(mut ws: Ws) -> Result<sockeye::Closed, SocketError> {
         .await
 }
 
-/// Three WebSockets at once on one connection, through windows of 64 KiB.
+/// Two WebSockets at once on one connection, through windows of 64 KiB.
 #[tokio::test]
 async fn a_mebibyte_both_ways() {
     let (client, mut given) = connect(true).await;
-    for config in [Config::new(), Config::new().with_deflate(Deflate::client())] {
+    for config in [patient(), patient().with_deflate(Deflate::client())] {
         let mut pairs = Vec::new();
-        for _ in 0..3 {
+        for _ in 0..2 {
             let ws = open_ws(&client, &config).await;
             let server = tokio::spawn(echo(soon(given.recv()).await.unwrap()));
             pairs.push((tokio::spawn(use_echo(ws)), server));
@@ -141,7 +141,7 @@ async fn read_all(receive: &mut RecvStream) -> (Vec<u8>, Result<(), Option<Reaso
 #[tokio::test]
 async fn the_end_of_the_stream() {
     let (client, mut given) = connect(true).await;
-    let (mut send, mut receive, _) = open(&client, &Config::new()).await;
+    let (mut send, mut receive, _) = open(&client, &patient()).await;
     let server = tokio::spawn(echo(soon(given.recv()).await.unwrap()));
     send.send_data(close_frame(), true).unwrap();
     let (data, end) = read_all(&mut receive).await;
@@ -150,7 +150,7 @@ async fn the_end_of_the_stream() {
     assert!(soon(server).await.unwrap().unwrap().clean);
 
     // Without a Close frame it is the end of a transport: 1006.
-    let (mut send, mut receive, _) = open(&client, &Config::new()).await;
+    let (mut send, mut receive, _) = open(&client, &patient()).await;
     let server = tokio::spawn(echo(soon(given.recv()).await.unwrap()));
     send.send_data(Bytes::new(), true).unwrap();
     let closed = soon(server).await.unwrap();
@@ -163,7 +163,7 @@ async fn the_end_of_the_stream() {
 #[tokio::test]
 async fn resets() {
     let (client, mut given) = connect(true).await;
-    let (mut send, _receive, _) = open(&client, &Config::new()).await;
+    let (mut send, _receive, _) = open(&client, &patient()).await;
     let mut server = soon(given.recv()).await.unwrap();
     send.send_reset(Reason::CANCEL);
     match soon(server.recv()).await {
@@ -172,7 +172,7 @@ async fn resets() {
     }
 
     // Whoever only writes learns of it too, at the latest when the window is full.
-    let (mut send, _receive, _) = open(&client, &Config::new()).await;
+    let (mut send, _receive, _) = open(&client, &patient()).await;
     let mut server = soon(given.recv()).await.unwrap();
     send.send_reset(Reason::CANCEL);
     let error = loop {
@@ -180,19 +180,19 @@ async fn resets() {
             break error;
         }
     };
-    match error {
-        SocketError::Io(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
-        other => panic!("{other:?}"),
-    }
+    let SocketError::Io(error) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 
-    let (_send, mut receive, _) = open(&client, &Config::new()).await;
+    let (_send, mut receive, _) = open(&client, &patient()).await;
     drop(soon(given.recv()).await.unwrap());
     let (data, end) = read_all(&mut receive).await;
     assert!(data.is_empty());
     assert_eq!(end, Err(Some(Reason::CANCEL)));
 
     // The connection goes on with other streams.
-    let ws = open_ws(&client, &Config::new()).await;
+    let ws = open_ws(&client, &patient()).await;
     tokio::spawn(echo(soon(given.recv()).await.unwrap()));
     use_echo(ws).await;
 }
@@ -201,7 +201,7 @@ async fn resets() {
 #[tokio::test]
 async fn back_pressure() {
     let (client, mut given) = connect(true).await;
-    let mut ws = open_ws(&client, &Config::new()).await;
+    let mut ws = open_ws(&client, &patient()).await;
     let mut server = soon(given.recv()).await.unwrap();
     let message = vec![7; 1 << 20];
     let sending = tokio::spawn(async move {
@@ -225,7 +225,7 @@ async fn back_pressure() {
 #[tokio::test]
 async fn pieces() {
     let (client, mut given) = connect(true).await;
-    let (mut send, mut receive, _) = open(&client, &Config::new()).await;
+    let (mut send, mut receive, _) = open(&client, &patient()).await;
     tokio::spawn(echo(soon(given.recv()).await.unwrap()));
     let mut bytes = BytesMut::from(&b"\x81\x83\0\0\0\0abc"[..]);
     bytes.extend_from_slice(&close_frame());
@@ -248,7 +248,7 @@ async fn a_server_without_the_setting() {
     let client = soon(client.ready()).await.unwrap();
     let is_allowed = client.is_extended_connect_protocol_enabled();
     let request = ClientRequest::new("ws://server.example.com/chat").unwrap();
-    let refused = ClientOffer::extended(&Config::new(), &request, is_allowed);
+    let refused = ClientOffer::extended(&patient(), &request, is_allowed);
     assert_eq!(refused.unwrap_err(), RequestError::ExtendedConnect);
 }
 

@@ -15,7 +15,7 @@ use sockeye::{CloseCode, Config, Deflate, HandshakeError, RandomKeys, SocketErro
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{ACCEPT, UPGRADE, soon, use_echo};
+use super::{ACCEPT, UPGRADE, patient, soon, use_echo};
 
 type Upgraded = sockeye::tokio::TokioIo<sockeye::hyper::Upgraded>;
 type Body = Full<Bytes>;
@@ -25,7 +25,7 @@ type Count = Arc<AtomicUsize>;
 
 /// A service with several WebSockets.
 fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<Body> {
-    let config = Config::new().with_deflate(Deflate::server());
+    let config = patient().with_deflate(Deflate::server());
     let protocol = request.extensions().get::<hyper::ext::Protocol>().cloned();
     let protocol = protocol.as_ref().map(|protocol| protocol.as_str());
     let path = request.uri().path().to_owned();
@@ -33,9 +33,11 @@ fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<
         "/echo" => Ok(Acceptance::new()),
         "/chat" => {
             OriginPolicy::same_origin(Scheme::Http).check(request)?;
-            let first = request.subprotocols().next();
             let acceptance = Acceptance::new().with_header("X-Room", "lobby");
-            Ok(first.map_or(acceptance.clone(), |name| acceptance.with_subprotocol(name)))
+            Ok(match request.subprotocols().next() {
+                Some(name) => acceptance.with_subprotocol(name),
+                None => acceptance,
+            })
         }
         "/unoffered" => Ok(Acceptance::new().with_subprotocol("nobody asked")),
         "/reserved" => Err(Refusal::new(404).with_header("Upgrade", "x")),
@@ -84,8 +86,8 @@ async fn serve(is_http_2: bool) -> (SocketAddr, Count) {
 
 /// Without and with compression.
 fn configs() -> [(Config, bool); 2] {
-    let deflating = Config::new().with_deflate(Deflate::client());
-    [(Config::new(), false), (deflating, true)]
+    let deflating = patient().with_deflate(Deflate::client());
+    [(patient(), false), (deflating, true)]
 }
 
 #[tokio::test]
@@ -111,7 +113,7 @@ async fn what_a_server_decides() {
         .with_subprotocol("b")
         .with_subprotocol("a")
         .with_origin(&format!("http://{address}"));
-    let (mut ws, response) = sockeye::tokio::connect_with(&request, &Config::new())
+    let (mut ws, response) = sockeye::tokio::connect_with(&request, &patient())
         .await
         .unwrap();
     assert_eq!(ws.negotiated().subprotocol(), Some("b"));
@@ -127,7 +129,7 @@ async fn refusals() {
         if let Some(origin) = origin {
             request = request.with_origin(origin);
         }
-        let connected = soon(sockeye::tokio::connect_with(&request, &Config::new())).await;
+        let connected = soon(sockeye::tokio::connect_with(&request, &patient())).await;
         match connected.err() {
             Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
                 let body = std::str::from_utf8(response.body()).unwrap().to_owned();
@@ -260,7 +262,7 @@ async fn serve_here() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let config = Config::new().with_deflate(Deflate::server());
+        let config = patient().with_deflate(Deflate::server());
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             let upgrade = sockeye::tokio::receive(stream, &config).await.unwrap();
@@ -287,7 +289,7 @@ async fn a_client_of_hyper() {
         assert_eq!(ws.negotiated().deflate().is_some(), is_compressed);
         use_echo(ws).await;
     }
-    match open(address, "/x", &Config::new()).await.err() {
+    match open(address, "/x", &patient()).await.err() {
         Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
             assert_eq!(response.status(), 403);
         }
@@ -327,7 +329,7 @@ async fn a_frame_right_behind_the_answer() {
         let accept = sockeye::handshake::accept_key(key.as_bytes());
         switched(&accept, b"\x81\x02hi")
     });
-    let (mut ws, _) = open(address.await, "/", &Config::new()).await.unwrap();
+    let (mut ws, _) = open(address.await, "/", &patient()).await.unwrap();
     assert_eq!(
         soon(ws.recv()).await.unwrap().unwrap().as_text(),
         Some("hi")
@@ -337,7 +339,7 @@ async fn a_frame_right_behind_the_answer() {
 #[tokio::test]
 async fn an_answer_to_another_key() {
     let address = serve_bytes(|_| switched(ACCEPT.as_bytes(), b"")).await;
-    match open(address, "/", &Config::new()).await.err() {
+    match open(address, "/", &patient()).await.err() {
         Some(SocketError::Handshake(HandshakeError::AcceptMismatch)) => {}
         other => panic!("{other:?}"),
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-use sockeye::{CloseCode, Message, WebSocket};
+use sockeye::{CloseCode, Config, Message, Timeouts, WebSocket};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -27,6 +27,13 @@ const UPGRADE: &str = "GET /chat?a=b HTTP/1.1\r\nHost: server.example.com\r\nUpg
     Origin: http://server.example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n\
     Sec-WebSocket-Version: 13\r\n\r\n";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+/// With deadlines that a busy machine meets, too.
+fn patient() -> Config {
+    let limit = Some(Duration::from_secs(60));
+    let timeouts = Timeouts::new().with_handshake(limit).with_close(limit);
+    Config::new().with_timeouts(timeouts)
+}
 
 /// Does not wait for what never comes.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -58,7 +65,6 @@ async fn use_echo<S: AsyncRead + AsyncWrite + Unpin>(ws: WebSocket<sockeye::toki
         }
     };
     soon(async { tokio::join!(sending, receiving) }).await;
-    // Only now, because it has a deadline.
     send.close(CloseCode::NORMAL, "done").await.unwrap();
     assert_eq!(soon(receive.recv()).await.unwrap(), None);
     assert!(receive.closed().unwrap().clean);
