@@ -23,6 +23,15 @@ const FEW: u32 = 5;
 ///
 /// To another scheme, host or port, `Authorization`, `Cookie` and `Proxy-Authorization` are not sent.
 /// Other headers and the subprotocols are, so put no secrets into them.
+///
+/// ```
+/// # #[cfg(feature = "blocking")] {
+/// use sockeye::Connector;
+/// use sockeye::handshake::Redirects;
+///
+/// let connector = Connector::new().with_redirects(Redirects::few());
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirects {
     max: u32,

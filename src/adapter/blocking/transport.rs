@@ -18,6 +18,16 @@ use super::tls::TlsStream;
 /// The transport of a client's connection: a TCP stream, a Unix stream, or a TLS session over one.
 ///
 /// It is one type whatever the URL and the features, so that code which connects need not care.
+///
+/// ```
+/// # fn run() -> Result<(), sockeye::SocketError> {
+/// let ws = sockeye::blocking::connect("ws://127.0.0.1:9001/")?;
+/// let stream = ws.stream();
+/// assert!(!stream.is_secure());
+/// println!("{:?}", stream.tcp().map(|tcp| tcp.peer_addr()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ClientStream(Inner);
 

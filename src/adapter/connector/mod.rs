@@ -60,6 +60,19 @@ use crate::tls::Tls;
 use crate::{Config, Instant};
 
 /// What all connections of a client have in common. Clones are cheap.
+///
+/// ```
+/// use sockeye::Connector;
+/// use sockeye::handshake::ClientRequest;
+///
+/// # async fn run() -> Result<(), sockeye::SocketError> {
+/// let connector = Connector::new();
+/// let request = ClientRequest::new("ws://127.0.0.1:9001/")?;
+/// let (mut ws, response) = sockeye::tokio::connect_through(&connector, &request).await?;
+/// ws.send("hello").await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Connector {
     config: Config,
@@ -153,6 +166,15 @@ impl From<&Config> for Connector {
 /// ([`Timeouts::with_handshake`](crate::Timeouts::with_handshake), 10 seconds by default), unless
 /// [`with_total`](Self::with_total) says otherwise. A phase has no bound but that, unless it is given one
 /// here: worth it where the next attempt, or the next address, is a better hope than to wait on.
+///
+/// ```
+/// use core::time::Duration;
+/// use sockeye::connector::PhaseTimeouts;
+///
+/// let timeouts = PhaseTimeouts::new()
+///     .with_tcp(Duration::from_secs(3))
+///     .with_tls(Duration::from_secs(3));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhaseTimeouts {
     resolve: Option<Duration>,

@@ -16,6 +16,16 @@ use futures_io::{AsyncRead, AsyncWrite};
 /// The transport of a client's connection: a TCP stream, a Unix stream, or a TLS session over one.
 ///
 /// It is one type whatever the URL and the features, so that code which connects need not care.
+///
+/// ```
+/// # async fn run() -> Result<(), sockeye::SocketError> {
+/// let ws = sockeye::futures::connect("ws://127.0.0.1:9001/").await?;
+/// let stream = ws.io().stream();
+/// assert!(!stream.is_secure());
+/// println!("{:?}", stream.tcp().map(|tcp| tcp.peer_addr()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ClientStream(Inner);
 
