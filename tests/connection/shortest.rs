@@ -122,7 +122,8 @@ proptest! {
         let (first, second) = bytes.split_at_mut(split);
         let (mut events, mut error) = (Vec::new(), None);
         for part in [first, second] {
-            error = error.or(receive(&mut conn, START, part, &mut events).err());
+            let failed = receive(&mut conn, START, part, &mut events).err();
+            error = error.or(failed);
         }
         prop_assert_eq!(error, Some(sockeye::Error::InvalidUtf8));
         let received = conn.received();
