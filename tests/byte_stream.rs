@@ -171,6 +171,34 @@ async fn an_end_that_may_have_cut_something_off_is_an_error() {
     far.await.unwrap().unwrap();
 }
 
+/// Who only writes any more still answers pings.
+#[tokio::test]
+async fn writing_answers_pings_when_reading_has_ended() {
+    let (near, mut far) = pair(&Config::new()).await;
+    let mut near = near.into_byte_stream().with_half_close();
+    far.send(&b""[..]).await.unwrap();
+    assert_eq!(bounded(near.read(&mut [0; 9])).await.unwrap(), 0);
+    far.ping(b"there?").await.unwrap();
+    let far = tokio::spawn(async move {
+        loop {
+            match far.recv_event().await.unwrap().unwrap() {
+                sockeye::Event::Pong(payload) => return payload.to_vec(),
+                sockeye::Event::Binary(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    bounded(async {
+        while !far.is_finished() {
+            near.write_all(b"more").await.unwrap();
+            near.flush().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(far.await.unwrap(), b"there?");
+}
+
 #[tokio::test]
 async fn text_is_refused() {
     for delivery in [Delivery::Messages, Delivery::Chunks] {

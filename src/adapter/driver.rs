@@ -11,7 +11,7 @@ use super::error::SocketError;
 use super::inlet::{Inlet, Intake};
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
-use super::reading::{LastRead, poll_read, puts_off_write};
+use super::reading::{LastRead, Writes, poll_read, puts_off_write};
 use super::signals::{Side, Signals};
 use crate::{Closed, Error, Event, Input, Instant, Message, Receiver, Sender, State};
 
@@ -132,7 +132,7 @@ pub(super) fn poll_event<L: Link, T>(
         if let Some(event) = take_event(buffer, intake, link) {
             return Poll::Ready(Ok(handle.take().map(|handle| handle(link, event))));
         }
-        if !ready!(poll_input(buffer, intake, link, cx))? {
+        if !ready!(poll_input(buffer, intake, link, cx, Writes::First))? {
             return Poll::Ready(Ok(None));
         }
     }
@@ -212,6 +212,7 @@ pub(super) fn poll_input<L: Link>(
     intake: &mut Intake,
     link: &mut L,
     cx: &mut Context<'_>,
+    writes: Writes,
 ) -> Poll<Result<bool, SocketError>> {
     if intake.paused {
         intake.paused = false;
@@ -222,7 +223,9 @@ pub(super) fn poll_input<L: Link>(
         refresh(intake, link);
     }
     let needs_care = link.needs_care();
-    let puts_off = needs_care && puts_off_write(intake, link);
+    // Only if a read comes next, and not a wait for a rate.
+    let may_put_off = writes == Writes::MayWait && buffer.is_empty();
+    let puts_off = needs_care && may_put_off && puts_off_write(intake, link);
     let cares = needs_care && !puts_off;
     if cares {
         link.signals().register(Side::Receive, cx.waker());
@@ -277,7 +280,12 @@ pub(super) fn poll_input<L: Link>(
     }
     // Before a deadline is met: what the peer sent may have waited longer than the application
     // let this task run.
-    match poll_read(buffer, intake, link, cx) {
+    let result = poll_read(buffer, intake, link, cx);
+    if puts_off && matches!(result, Poll::Ready(Ok(0) | Err(_))) {
+        // What was put off would be lost with the end of the transport.
+        let _attempt = link.output(|output| output.poll_flush(Side::Receive, cx));
+    }
+    match result {
         Poll::Pending => {
             intake.reads = 0;
             if let Some(deadline) = due {

@@ -28,6 +28,15 @@ pub(super) enum LastRead {
     Direct,
 }
 
+/// When what waits is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// Before anything is read: nobody knows when the next call comes.
+    First,
+    /// After more was read, if there is more at hand: whoever calls writes when it waits.
+    MayWait,
+}
+
 /// Whether more is to be read before what waits is written, so that both is answered in one write.
 pub(super) fn puts_off_write<L: Link>(intake: &Intake, link: &mut L) -> bool {
     intake.last_read != LastRead::Short

@@ -11,6 +11,7 @@ use super::error::SocketError;
 use super::inlet::{Inlet, Intake};
 use super::io::{ReadIo, WriteIo};
 use super::output::Output;
+use super::reading::Writes;
 use super::sending::{queue, queue_fragment, queue_with};
 use super::signals::Side;
 use super::websocket::WebSocket;
@@ -99,7 +100,8 @@ impl<I: ReadIo + WriteIo> WebSocket<I> {
                     })
                     .await?;
                 }
-            } else if !poll_fn(|cx| poll_input(buffer, intake, output, cx)).await? {
+            } else if !poll_fn(|cx| poll_input(buffer, intake, output, cx, Writes::MayWait)).await?
+            {
                 return Ok(output.outcome()?);
             }
         }

@@ -405,9 +405,17 @@ pub(crate) fn watched(config: Config) -> Config {
 /// A frame of a client's.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let key = [1, 20, 33, 47];
-    let mut frame = vec![first, 0x80 | u8::try_from(payload.len()).unwrap()];
+    let mut frame = vec![first];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
+        long => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(long).unwrap().to_be_bytes());
+        }
+    }
     frame.extend(key);
+    let start = frame.len();
     frame.extend(payload);
-    mask::Mask::new(key).apply(&mut frame[6..]);
+    mask::Mask::new(key).apply(&mut frame[start..]);
     frame
 }

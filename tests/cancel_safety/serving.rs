@@ -720,3 +720,53 @@ fn a_peer_above_a_rate() {
         assert_eq!(task.woken() > 0, count < 4);
     }
 }
+
+/// What a peer above a rate may have is answered at once, also when the read was full.
+#[test]
+fn regression_replies_waited_for_the_rate_of_a_full_read() {
+    let mock = Mock::smooth();
+    mock.stop_the_clock();
+    let limits = Limits::new().with_message_rate(Some(Rate::new(1, 1)));
+    let mut ws = server(&Config::new().with_limits(limits), &mock);
+    let task = Task::new();
+    let mut serving = pin!(echo(&mut ws));
+    // More than any read buffer.
+    mock.give(
+        &(0..20_000)
+            .flat_map(|_| masked(0x81, b"text"))
+            .collect::<Vec<_>>(),
+    );
+    assert!(task.poll(serving.as_mut()).is_pending());
+    assert_eq!(mock.frames().len(), 1);
+}
+
+/// A peer that ends its side without a Close frame still gets its replies.
+#[test]
+fn regression_a_reply_that_was_put_off_was_lost_with_the_transport() {
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    // Its rest is read in place, in one read that fills the room.
+    mock.give(&masked(0x82, &[7; 40_000]));
+    mock.end();
+    let mut serving = pin!(echo(&mut ws));
+    assert!(finish(serving.as_mut()).is_err());
+    assert_eq!(mock.frames().len(), 1);
+}
+
+/// Nobody knows when who receives by itself comes again, so what was fed does not wait for that.
+#[test]
+fn regression_what_was_fed_waited_while_reads_were_full() {
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    for _ in 0..2 {
+        mock.give(&masked(0x82, &[7; 40_000]));
+    }
+    for written in 0..2 {
+        let mut receiving = pin!(async {
+            let message = ws.recv().await?.unwrap();
+            assert_eq!(mock.frames().len(), written);
+            ws.feed(message).await
+        });
+        finish(receiving.as_mut()).unwrap();
+    }
+}

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::super::byte_stream;
 use super::{BlockingIo, Stream, WebSocket, block_on};
+use crate::Closed;
 
 /// A connection over a blocking stream as a stream of bytes over binary messages. As
 /// [`sockeye::ByteStream`](crate::ByteStream), but `Read + Write`.
@@ -37,6 +38,16 @@ impl<S> ByteStream<S> {
     #[must_use]
     pub fn with_half_close(self) -> Self {
         Self(self.0.with_half_close())
+    }
+
+    /// How the connection ended, once it has.
+    pub fn closed(&self) -> Option<Closed> {
+        self.0.websocket().closed()
+    }
+
+    /// The stream below.
+    pub fn stream(&self) -> &S {
+        self.0.websocket().io().stream()
     }
 
     /// The connection, and what came of the last message and was not read.

@@ -101,6 +101,11 @@ impl<I> ByteStream<I> {
     /// the end of what is read. Once both directions have ended, the connection is closed with code
     /// 1000. Both sides have to do so: this is no part of the protocol.
     ///
+    /// Whoever has read to the end does not read again, so from then on pings are answered and deadlines
+    /// kept only while something is written. So use no
+    /// [keep-alive](crate::Timeouts::with_ping) on either side with it: a direction that is silent for
+    /// long would be taken for a dead peer.
+    ///
     /// Default: off.
     #[must_use]
     pub fn with_half_close(mut self) -> Self {
@@ -146,7 +151,10 @@ impl<I: ReadIo + WriteIo> ByteStream<I> {
                 None => return Poll::Ready(end_of(self.ws.closed())),
                 Some(Taken::Nothing) => {}
                 Some(Taken::Empty) => self.read_ended = self.half_close,
-                Some(Taken::Text) => self.refuse_text(),
+                // Text is no bytes of this stream. Reading goes on until the connection is closed.
+                Some(Taken::Text) => {
+                    self.start_close(CloseCode::UNSUPPORTED_DATA, "binary messages only")?;
+                }
                 Some(Taken::Bytes(count, rest)) => {
                     self.rest = rest;
                     return Poll::Ready(Ok(count));
@@ -165,17 +173,24 @@ impl<I: ReadIo + WriteIo> ByteStream<I> {
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.ws.output.start_close(CloseCode::NORMAL, "") {
-            Ok(()) | Err(SendError::NotOpen) => {}
-            Err(error) => return Poll::Ready(Err(to_io(error.into()))),
-        }
+        self.start_close(CloseCode::NORMAL, "")?;
         self.ws.poll_closed(cx).map_err(to_io)
     }
 
-    /// Text is no bytes of this stream. Reading goes on until the connection is closed.
-    fn refuse_text(&mut self) {
-        let code = CloseCode::UNSUPPORTED_DATA;
-        let _closing = self.ws.output.start_close(code, "binary messages only");
+    fn start_close(&mut self, code: CloseCode, reason: &str) -> io::Result<()> {
+        match self.ws.output.start_close(code, reason) {
+            Ok(()) | Err(SendError::NotOpen) => Ok(()),
+            Err(error) => Err(to_io(error.into())),
+        }
+    }
+
+    /// Does what receiving does on the side, once nobody reads any more. What comes is dropped.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        // A transport that blocks would wait for input.
+        if self.read_ended && !self.ws.io().is_blocking() {
+            // How it failed shows when something is written.
+            let _over = self.ws.poll_closed(cx);
+        }
     }
 
     /// Queues up to [`MAX_MESSAGE`] bytes.
@@ -192,6 +207,7 @@ impl<I: ReadIo + WriteIo> ByteStream<I> {
         if message.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        self.drive(cx);
         ready!(self.poll_queue(cx, message))?;
         if self.ws.queued() >= WRITE_FROM {
             // What does not go now goes later; there is a limit to it.
@@ -211,6 +227,7 @@ impl<I: ReadIo + WriteIo> ByteStream<I> {
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.drive(cx);
         self.ws.poll_flush(cx)
     }
 
@@ -220,10 +237,7 @@ impl<I: ReadIo + WriteIo> ByteStream<I> {
             if self.half_close {
                 ready!(self.poll_queue(cx, &[]))?;
             } else {
-                match self.ws.output.start_close(CloseCode::NORMAL, "") {
-                    Ok(()) | Err(SendError::NotOpen) => {}
-                    Err(error) => return Poll::Ready(Err(to_io(error.into()))),
-                }
+                self.start_close(CloseCode::NORMAL, "")?;
             }
             self.write_ended = true;
         }
@@ -264,7 +278,7 @@ fn take(event: Event<'_>, buffer: &mut [u8]) -> Taken {
         return Taken::Empty;
     }
     let count = buffer.len().min(payload.len());
-    for (place, bytes) in buffer.chunks_mut(count).zip(payload.chunks(count)).take(1) {
+    if let (Some(place), Some(bytes)) = (buffer.get_mut(..count), payload.get(..count)) {
         place.copy_from_slice(bytes);
     }
     Taken::Bytes(count, rest_of(payload, count))

@@ -59,6 +59,8 @@ impl Joined {
         payload: &[u8],
     ) -> usize {
         let room = self.memory.get_mut(self.filled..).unwrap_or_default();
+        // Else what was in it before would leave.
+        debug_assert!(N + payload.len() <= room.len(), "there is room");
         if let Some(start) = room.first_chunk_mut() {
             *start = *header;
         }

@@ -82,6 +82,7 @@ mod thread {
         super::new_buffer(needed)
     }
 
+    #[expect(clippy::boxed_local, reason = "as with threads")]
     pub(in super::super) fn put_buffer(_buffer: Box<[u8]>) {}
 
     pub(in super::super) fn take_queue() -> VecDeque<Segment> {
