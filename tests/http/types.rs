@@ -12,19 +12,23 @@ use sockeye::{Config, HandshakeError, Input, Instant, Limits};
 
 use super::{ACCEPT, UPGRADE};
 
-/// What an HTTP library makes of a head; `None` if it does not take it.
+/// What an HTTP library makes of a head; `None` if `http` has no room for it.
 fn parse(head: &[u8]) -> Option<http::Request<()>> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut request = httparse::Request::new(&mut headers);
-    request.parse(head).ok()?;
+    // Libraries differ in the targets that they let through. This one leaves them to `http`.
+    let end = head.windows(2).position(|bytes| bytes == b"\r\n")?;
+    let (start, fields) = head.split_at(end + 2);
+    let (method, rest) = from_utf8(start).ok()?.trim_end().split_once(' ')?;
+    let (target, version) = rest.rsplit_once(' ')?;
     let mut builder = http::Request::builder()
-        .method(request.method?)
-        .uri(request.path?)
-        .version(match request.version? {
-            0 => Version::HTTP_10,
+        .method(method)
+        .uri(target)
+        .version(match version {
+            "HTTP/1.0" => Version::HTTP_10,
             _ => Version::HTTP_11,
         });
-    for header in request.headers {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let (_, headers) = httparse::parse_headers(fields, &mut headers).ok()?.unwrap();
+    for header in headers {
         builder = builder.header(header.name, header.value);
     }
     builder.body(()).ok()
@@ -50,6 +54,15 @@ fn the_same_verdict_as_the_handshake() {
         "GET http://server.example.com/chat?x HTTP/1.1",
         "GET ftp://server.example.com/chat HTTP/1.1",
         "CONNECT server.example.com:80 HTTP/1.1",
+        "GET /a\u{7f} HTTP/1.1",
+        "GET /caf\u{e9} HTTP/1.1",
+        "GET /?\u{1f980} HTTP/1.1",
+        "GET http://server.example.com/\u{e9} HTTP/1.1",
+        "GET /a\"{|}^` HTTP/1.1",
+        "GET /a b HTTP/1.1",
+        "GET /a\tb HTTP/1.1",
+        "GET /a\0 HTTP/1.1",
+        "GET /\u{1b}[2J HTTP/1.1",
         "Host: a b",
         "Host: a@b",
         "Host:",
@@ -134,6 +147,29 @@ fn the_same_verdict_as_the_handshake() {
 
 fn upgrade() -> http::Request<()> {
     parse(UPGRADE.as_bytes()).unwrap()
+}
+
+/// As of HTTP/1.1, so of HTTP/2: what `http` lets through in a target goes no further.
+#[test]
+fn regression_a_target_outside_ascii() {
+    let uri = "https://server.example.com";
+    for (target, is_right) in [("/a|b", true), ("/caf\u{e9}", false), ("/?\u{e9}", false)] {
+        let request = http::Request::connect(format!("{uri}{target}"))
+            .version(Version::HTTP_2)
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let read = Request::from_http_extended(&request, Some("websocket"), &Config::new());
+        let expected = match is_right {
+            true => Ok(target.to_owned()),
+            false => Err((400, HandshakeError::Malformed)),
+        };
+        let read = read.map(|request| request.target().to_owned());
+        assert_eq!(
+            read.map_err(|invalid| (invalid.answer().status(), invalid.error().clone())),
+            expected
+        );
+    }
 }
 
 fn status_of(request: &http::Request<()>, config: &Config) -> (u16, HandshakeError) {
