@@ -562,7 +562,6 @@ fn what_a_client_makes_of_the_answer() {
             ";",
             HandshakeError::BadExtension,
         ),
-        ("content-length", "5", HandshakeError::Body),
         ("a b", "", HandshakeError::Malformed),
     ] {
         assert_eq!(offer.check(200, [(name, value)]), Err(error));
@@ -574,6 +573,31 @@ fn what_a_client_makes_of_the_answer() {
         .check(200, [("sec-websocket-protocol", "superchat")])
         .unwrap();
     assert_eq!(accepted.negotiated.subprotocol(), Some("superchat"));
+}
+
+/// A client refused an answer to its CONNECT for a length in it. RFC 9110 section 9.3.6 has it ignore
+/// that: servers add `Content-Length` to whatever they answer. In a 101 it stays a fault.
+#[test]
+fn regression_a_length_in_the_answer_to_connect() {
+    for (name, value) in [
+        ("content-length", "0"),
+        ("content-length", "5"),
+        ("content-length", "x"),
+        ("transfer-encoding", "chunked"),
+    ] {
+        let accepted = offer(&chat()).check(200, [(name, value)]).unwrap();
+        assert_eq!(accepted.response.header(name), Some(value.as_bytes()));
+    }
+    let upgrade = ClientOffer::upgrade(&Config::new(), &chat(), NONCE).unwrap();
+    for (name, value) in [("content-length", "5"), ("transfer-encoding", "chunked")] {
+        let fields = [
+            ("upgrade", "websocket"),
+            ("connection", "upgrade"),
+            ("sec-websocket-accept", super::ACCEPT),
+            (name, value),
+        ];
+        assert_eq!(upgrade.check(101, fields), Err(HandshakeError::Body));
+    }
 }
 
 #[test]
