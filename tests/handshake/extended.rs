@@ -439,10 +439,6 @@ fn refusals() {
     let problem = Some(&b"application/problem+json"[..]);
     assert_eq!(field(&answer, "content-type"), problem);
     assert_eq!(field(&answer, "content-length"), Some(&b"2"[..]));
-    // Not even then: `Upgrade` is not for HTTP/2.
-    let answer = Refusal::new(426).answer(&request).unwrap();
-    assert_http_2(&answer);
-    assert_eq!(field(&answer, "sec-websocket-version"), Some(&b"13"[..]));
     // 8441-5-07: any 2xx would open the connection.
     for status in [0, 101, 200, 204, 299, 600] {
         let refused = Refusal::new(status).answer(&request);
@@ -461,6 +457,21 @@ fn refusals() {
     let unoffered = Acceptance::new().with_subprotocol("other");
     let accepted = unoffered.answer(&request, &Config::new());
     assert_eq!(accepted, Err(AnswerError::UnofferedProtocol));
+}
+
+/// An application's own 426 went out over HTTP/2 as it was, without the `Upgrade` that RFC 9110 section
+/// 15.5.22 demands there. It is a 400 that says which version, as for a request with another one.
+#[test]
+fn regression_a_426_over_http_2() {
+    let request = read(CONNECT.into()).unwrap();
+    let refusal = Refusal::new(426).with_header("X-Why", "because");
+    let answer = refusal.with_body("no\n").answer(&request).unwrap();
+    assert_http_2(&answer);
+    assert_eq!(answer.status(), 400);
+    assert_eq!(field(&answer, "sec-websocket-version"), Some(&b"13"[..]));
+    assert_eq!(field(&answer, "content-length"), Some(&b"3"[..]));
+    assert_eq!(field(&answer, "x-why"), Some(&b"because"[..]));
+    assert_eq!(&answer.body()[..], b"no\n");
 }
 
 fn chat() -> ClientRequest {
