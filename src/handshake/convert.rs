@@ -14,6 +14,7 @@ use super::request::{Kind, Request};
 use super::url::Url;
 use crate::config::{Config, Limits};
 use crate::error::HandshakeError;
+use crate::http::is_secret;
 
 impl Request {
     /// Reads a request that an HTTP/1.1 server has read, by the rules and within the limits of
@@ -234,10 +235,10 @@ fn header_map<'a>(
 ) -> Result<HeaderMap, ::http::Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        headers.try_append(
-            HeaderName::from_bytes(name.as_bytes())?,
-            HeaderValue::from_bytes(value)?,
-        )?;
+        let mut value = HeaderValue::from_bytes(value)?;
+        // For debug output, and RFC 7541 section 7.1.3: never in a table that is shared.
+        value.set_sensitive(is_secret(name));
+        headers.try_append(HeaderName::from_bytes(name.as_bytes())?, value)?;
     }
     Ok(headers)
 }

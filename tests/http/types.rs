@@ -296,6 +296,49 @@ fn what_a_client_sends() {
     assert!(offer(&long).http_request().is_err());
 }
 
+/// The values of `Authorization`, cookies and the like were marked as nothing special, so that they
+/// showed in the debug output of `http`, and HTTP/2 put them into its compression tables.
+#[test]
+fn regression_secrets_were_not_marked() {
+    let is_marked = |headers: &http::HeaderMap| -> Vec<(String, bool)> {
+        let marks = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.is_sensitive()));
+        marks.collect()
+    };
+    let config = Config::new();
+    let secrets = ["Authorization", "Proxy-Authorization", "Cookie"];
+    let mut request = ClientRequest::new("wss://server.example.com/chat").unwrap();
+    for name in secrets {
+        request = request.with_header(name, "hidden");
+    }
+    for offer in [
+        ClientOffer::upgrade(&config, &request, [0; 16]).unwrap(),
+        ClientOffer::extended(&config, &request, true).unwrap(),
+    ] {
+        let sent = offer.http_request().unwrap();
+        for (name, is_sensitive) in is_marked(sent.headers()) {
+            let is_secret = secrets
+                .iter()
+                .any(|secret| secret.eq_ignore_ascii_case(&name));
+            assert_eq!(is_sensitive, is_secret, "{name}");
+        }
+        assert!(!format!("{sent:?}").contains("hidden"));
+    }
+
+    let request = Request::from_http(&upgrade(), &config).unwrap();
+    let acceptance = Acceptance::new()
+        .with_header("Set-Cookie", "hidden")
+        .with_header("SET-COOKIE", "hidden too")
+        .with_header("X-Y", "z");
+    let (answer, _) = acceptance.answer(&request, &config).unwrap();
+    let response = http::Response::<Bytes>::try_from(answer).unwrap();
+    for (name, is_sensitive) in is_marked(response.headers()) {
+        assert_eq!(is_sensitive, name == "set-cookie", "{name}");
+    }
+    assert!(!format!("{response:?}").contains("hidden"));
+}
+
 #[test]
 fn urls() {
     for (url, uri) in [
