@@ -2,16 +2,22 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sockeye::handshake::{Acceptance, ClientOffer, ClientRequest, OriginPolicy, Refusal, Scheme};
-use sockeye::{CloseCode, Config, Deflate, HandshakeError, RandomKeys, SocketError, WebSocket};
+use sockeye::{
+    CloseCode, Config, Deflate, HandshakeError, Limits, RandomKeys, SocketError, Timeouts,
+    WebSocket,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -267,7 +273,8 @@ async fn serve_here() -> SocketAddr {
             let (stream, _) = listener.accept().await.unwrap();
             let upgrade = sockeye::tokio::receive(stream, &config).await.unwrap();
             if upgrade.request().path() != "/echo" {
-                upgrade.reject(Refusal::new(403)).await.unwrap();
+                let refusal = Refusal::new(403).with_body("not you\n");
+                upgrade.reject(refusal).await.unwrap();
                 continue;
             }
             let mut ws = upgrade.accept(Acceptance::new()).await.unwrap();
@@ -292,8 +299,98 @@ async fn a_client_of_hyper() {
     match open(address, "/x", &patient()).await.err() {
         Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
             assert_eq!(response.status(), 403);
+            assert_eq!(&response.body()[..], b"not you\n");
+            assert!(response.is_complete());
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// A body in pieces, which ends well, with an error, or never.
+struct Pieces(Vec<&'static str>, End);
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Well,
+    Badly,
+    Never,
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = &'static [u8];
+    type Error = ();
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, ()>>> {
+        match (self.0.is_empty(), self.1) {
+            (false, _) => {
+                let piece = self.0.remove(0).as_bytes();
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            (true, End::Well) => Poll::Ready(None),
+            (true, End::Badly) => Poll::Ready(Some(Err(()))),
+            (true, End::Never) => Poll::Pending,
+        }
+    }
+}
+
+/// The client threw the body of a refusal away, which `ClientHandshake` keeps: as much as fits into
+/// the limit for heads and comes before the deadline.
+#[tokio::test(start_paused = true)]
+async fn regression_the_body_of_a_refusal() {
+    let head = "x-why: because\r\n".len();
+    let with_room = |room| {
+        let limits = Limits::new().with_max_head_size(head + room);
+        let timeouts = Timeouts::new().with_handshake(Some(Duration::from_secs(5)));
+        Config::new().with_limits(limits).with_timeouts(timeouts)
+    };
+    for (pieces, end, room, expected, is_complete) in [
+        (vec![], End::Well, 0, "", true),
+        (
+            vec!["no ", "", "such room"],
+            End::Well,
+            12,
+            "no such room",
+            true,
+        ),
+        (vec!["no such room"], End::Well, 11, "no such roo", false),
+        (
+            vec!["no such", " room"],
+            End::Never,
+            11,
+            "no such roo",
+            false,
+        ),
+        (vec!["no such"], End::Well, 0, "", false),
+        (vec!["no such"], End::Badly, 100, "no such", false),
+        (vec!["no such"], End::Never, 100, "no such", false),
+    ] {
+        let config = with_room(room);
+        let request = ClientRequest::new("ws://server.example.com/").unwrap();
+        let offer = ClientOffer::upgrade(&config, &request, RandomKeys::nonce()).unwrap();
+        let response = http::Response::builder()
+            .status(404)
+            .header("X-Why", "because")
+            .body(Pieces(pieces.clone(), end))
+            .unwrap();
+        let started = tokio::time::Instant::now();
+        match soon(sockeye::hyper::client(&offer, response, &config))
+            .await
+            .err()
+        {
+            Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
+                assert_eq!(response.status(), 404);
+                assert_eq!(response.header("x-why"), Some(&b"because"[..]));
+                assert_eq!(response.body(), expected.as_bytes());
+                assert_eq!(response.is_complete(), is_complete, "{pieces:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let is_late = end == End::Never && room == 100;
+        let expected = Duration::from_secs(if is_late { 5 } else { 0 });
+        assert_eq!(started.elapsed().as_secs(), expected.as_secs());
     }
 }
 
@@ -368,7 +465,9 @@ async fn http_2() {
                     use_echo(ws).await;
                 }
                 Err(SocketError::Handshake(error)) => {
-                    assert_eq!(error.response().unwrap().status(), status);
+                    let response = error.response().unwrap();
+                    assert_eq!(response.status(), status);
+                    assert!(!response.body().is_empty() && response.is_complete());
                 }
                 Err(error) => panic!("{error}"),
             }
