@@ -26,11 +26,52 @@ use super::{ACCEPT, UPGRADE, patient, soon, use_echo};
 type Upgraded = sockeye::tokio::TokioIo<sockeye::hyper::Upgraded>;
 type Body = Full<Bytes>;
 
-/// How many handlers have run.
-type Count = Arc<AtomicUsize>;
+/// How many handlers there were, how many of them ran, and how many are gone again.
+#[derive(Default)]
+struct Handlers {
+    made: AtomicUsize,
+    run: AtomicUsize,
+    gone: AtomicUsize,
+}
+
+impl Handlers {
+    fn run(&self) -> usize {
+        self.run.load(Ordering::Relaxed)
+    }
+
+    /// Waits until this many were there, and are no more.
+    async fn gone(&self, number: usize) {
+        let is_over = || {
+            let counts = [&self.made, &self.gone].map(|count| count.load(Ordering::Relaxed));
+            counts == [number; 2]
+        };
+        soon(async {
+            while !is_over() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// What a handler holds, from before the answer to its end.
+struct Held(Arc<Handlers>);
+
+impl Held {
+    fn new(handlers: &Arc<Handlers>) -> Self {
+        handlers.made.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(handlers))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.gone.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// A service with several WebSockets.
-fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<Body> {
+fn route(mut request: http::Request<Incoming>, handlers: &Arc<Handlers>) -> http::Response<Body> {
     let config = patient().with_deflate(Deflate::server());
     let protocol = request.extensions().get::<hyper::ext::Protocol>().cloned();
     let protocol = protocol.as_ref().map(|protocol| protocol.as_str());
@@ -50,9 +91,9 @@ fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<
         "/long" => Ok(Acceptance::new().with_header(&"x".repeat(1 << 16), "y")),
         _ => Err(Refusal::new(404).with_body("no such room\n")),
     };
-    let count = Arc::clone(count);
+    let held = Held::new(handlers);
     let handle = async move |mut ws: WebSocket<Upgraded>| {
-        count.fetch_add(1, Ordering::Relaxed);
+        held.0.run.fetch_add(1, Ordering::Relaxed);
         let _closed = ws
             .serve(async |message, replies| replies.send(message).await)
             .await;
@@ -60,17 +101,17 @@ fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<
     sockeye::hyper::upgrade_extended(&mut request, protocol, &config, decide, handle)
 }
 
-async fn serve(is_http_2: bool) -> (SocketAddr, Count) {
+async fn serve(is_http_2: bool) -> (SocketAddr, Arc<Handlers>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let count = Count::default();
-    let counted = Arc::clone(&count);
+    let handlers = Arc::<Handlers>::default();
+    let given = Arc::clone(&handlers);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let count = Arc::clone(&counted);
+            let handlers = Arc::clone(&given);
             let service = service_fn(move |request| {
-                let response = route(request, &count);
+                let response = route(request, &handlers);
                 async move { Ok::<_, Infallible>(response) }
             });
             let io = TokioIo::new(stream);
@@ -87,7 +128,7 @@ async fn serve(is_http_2: bool) -> (SocketAddr, Count) {
             });
         }
     });
-    (address, count)
+    (address, handlers)
 }
 
 /// Without and with compression.
@@ -98,7 +139,7 @@ fn configs() -> [(Config, bool); 2] {
 
 #[tokio::test]
 async fn a_server_of_hyper() {
-    let (address, count) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     let request = ClientRequest::new(&format!("ws://{address}/echo")).unwrap();
     for (config, is_compressed) in configs() {
         let (ws, response) = sockeye::tokio::connect_with(&request, &config)
@@ -108,7 +149,7 @@ async fn a_server_of_hyper() {
         assert_eq!(ws.negotiated().deflate().is_some(), is_compressed);
         use_echo(ws).await;
     }
-    assert_eq!(count.load(Ordering::Relaxed), 2);
+    assert_eq!(handlers.run(), 2);
 }
 
 #[tokio::test]
@@ -129,7 +170,7 @@ async fn what_a_server_decides() {
 
 #[tokio::test]
 async fn refusals() {
-    let (address, count) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     let refused = async |path: &str, origin: Option<&str>| {
         let mut request = ClientRequest::new(&format!("ws://{address}{path}")).unwrap();
         if let Some(origin) = origin {
@@ -157,7 +198,7 @@ async fn refusals() {
     let body = "a header is reserved for the handshake itself\n".to_owned();
     assert_eq!(refused("/reserved", None).await, (500, body));
     assert_eq!(refused("/long", None).await.0, 500);
-    assert_eq!(count.load(Ordering::Relaxed), 0);
+    assert_eq!(handlers.run(), 0);
 }
 
 /// Writes a request and reads all that comes.
@@ -171,7 +212,7 @@ async fn answer_to(address: SocketAddr, request: &[u8]) -> String {
 
 #[tokio::test]
 async fn bad_requests() {
-    let (address, count) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     for (line, new, status) in [
         ("Upgrade: websocket\r\n", "", 426),
         ("Upgrade: websocket\r\n", "Upgrade: h2c\r\n", 426),
@@ -196,7 +237,7 @@ async fn bad_requests() {
         let has_version = answer.to_lowercase().contains("sec-websocket-version: 13");
         assert_eq!(has_version, status == 426, "{answer}");
     }
-    assert_eq!(count.load(Ordering::Relaxed), 0);
+    assert_eq!(handlers.run(), 0);
 }
 
 #[tokio::test]
@@ -223,15 +264,16 @@ async fn a_frame_right_behind_the_request() {
     assert_eq!(rest, b"\x82\x03def\x88\x02\x03\xe8");
 }
 
-/// A client that goes away before the answer costs nothing, and the server goes on.
+/// A client that goes away before the answer leaves no handler behind, and the server goes on.
 #[tokio::test]
 async fn a_client_that_goes_away() {
-    let (address, _) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     for _ in 0..10 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(UPGRADE.as_bytes()).await.unwrap();
         drop(stream);
     }
+    handlers.gone(10).await;
     let mut ws = sockeye::tokio::connect(&format!("ws://{address}/echo"))
         .await
         .unwrap();
@@ -445,7 +487,7 @@ async fn an_answer_to_another_key() {
 /// hyper on both sides, over HTTP/2 (8441-5-07).
 #[tokio::test]
 async fn http_2() {
-    let (address, count) = serve(true).await;
+    let (address, handlers) = serve(true).await;
     let mut sender = super::http_2(address).await;
     let page = http::Request::get(format!("http://{address}/x")).body(Full::default());
     let response = soon(sender.send_request(page.unwrap())).await.unwrap();
@@ -473,5 +515,5 @@ async fn http_2() {
             }
         }
     }
-    assert_eq!(count.load(Ordering::Relaxed), 2);
+    assert_eq!(handlers.run(), 2);
 }
