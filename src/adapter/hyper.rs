@@ -4,12 +4,12 @@
 //! handler of axum, or in any service of hyper:
 //!
 //! ```
-//! use axum::{Router, body::Body, extract::Request, response::Response, routing::get};
+//! use axum::{Router, extract::Request, response::Response, routing::any};
 //! use sockeye::Config;
 //! use sockeye::handshake::{Acceptance, OriginPolicy, Scheme};
 //!
 //! async fn echo(mut request: Request) -> Response {
-//!     let policy = OriginPolicy::same_origin(Scheme::Https);
+//!     let policy = OriginPolicy::same_origin(Scheme::Http); // with TLS in front: Scheme::Https
 //!     sockeye::hyper::upgrade(
 //!         &mut request,
 //!         &Config::new(),
@@ -23,7 +23,8 @@
 //!     )
 //! }
 //!
-//! let app: Router = Router::new().route("/echo", get(echo));
+//! // Not `get`: over HTTP/2 the method is CONNECT.
+//! let app: Router = Router::new().route("/echo", any(echo));
 //! ```
 //!
 //! A connection of hyper must be served `with_upgrades`, which axum does by itself.
@@ -43,11 +44,17 @@ use bytes::{Buf as _, BufMut as _, Bytes};
 
 use super::tokio::TokioIo;
 use super::{SocketError, WebSocket, WriteIo as _};
-use crate::handshake::{Acceptance, Answer, ClientOffer, Refusal, Request, Response};
+use crate::handshake::{
+    Acceptance, Answer, ClientOffer, InvalidRequest, Refusal, Request, Response,
+};
 use crate::{Config, Connection, HandshakeError, RandomKeys};
 
-/// Answers a request for a WebSocket over HTTP/1.1, and runs `handle` with the connection if it is
-/// accepted.
+/// Answers a request for a WebSocket, over HTTP/1.1 or HTTP/2 (RFC 8441), and runs `handle` with the
+/// connection if it is accepted.
+///
+/// Over HTTP/2 the method is CONNECT, so the route must not be one for GET alone. There a WebSocket is
+/// told by its `Sec-WebSocket-Version`, as by [`Request::from_http`]; [`upgrade_extended`] goes by the
+/// `:protocol`.
 ///
 /// `decide` says whether it is, and with which subprotocol and headers. It sees only requests that
 /// are valid; all others are answered with the status that says why. What it has to wait for, such
@@ -78,10 +85,12 @@ where
     H: FnOnce(WebSocket<TokioIo<Upgraded>>) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    upgrade_extended(request, None, config, decide, handle)
+    let read = Request::from_http(request, config);
+    upgrade_read(request, read, config, decide, handle)
 }
 
-/// As [`upgrade`], for WebSockets over HTTP/2 and HTTP/3 as well (RFC 8441, RFC 9220).
+/// As [`upgrade`], by the `:protocol` of a request over HTTP/2 or HTTP/3 (RFC 8441, RFC 9220): for
+/// services that have other protocols too.
 ///
 /// `protocol` is the `:protocol` of the request, if there is one. hyper keeps it in the extensions;
 /// with its feature `http2`:
@@ -103,8 +112,8 @@ where
 /// }
 /// ```
 ///
-/// Without a `protocol`, and whenever the version is HTTP/1.1, it is `upgrade`. The server must have
-/// announced that it takes such requests: `enable_connect_protocol` of hyper's builder.
+/// Another one, or none, gets 501. Over HTTP/1.1 it does not matter. The server must have announced
+/// that it takes such requests: `enable_connect_protocol` of hyper's builder.
 ///
 /// # Panics
 ///
@@ -128,6 +137,23 @@ where
         }
         _ => Request::from_http(request, config),
     };
+    upgrade_read(request, read, config, decide, handle)
+}
+
+/// Goes on with what was read of the request.
+fn upgrade_read<R, B, D, H, F>(
+    request: &mut ::http::Request<R>,
+    read: Result<Request, InvalidRequest>,
+    config: &Config,
+    decide: D,
+    handle: H,
+) -> ::http::Response<B>
+where
+    B: From<Bytes>,
+    D: FnOnce(&Request) -> Result<Acceptance, Refusal>,
+    H: FnOnce(WebSocket<TokioIo<Upgraded>>) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let read = match read {
         Ok(read) => read,
         Err(invalid) => return to_http(invalid.into_answer()),

@@ -152,6 +152,23 @@ async fn a_server_of_hyper() {
     assert_eq!(handlers.run(), 2);
 }
 
+/// Whoever is told the `:protocol` goes by nothing else (9220-3-02).
+#[test]
+fn the_protocol_of_an_extended_connect() {
+    for protocol in [None, Some("connect-udp")] {
+        let mut request = http::Request::connect("https://server.example.com/chat")
+            .version(http::Version::HTTP_2)
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let accept = |_: &_| Ok(Acceptance::new());
+        let config = Config::new();
+        let response: http::Response<Bytes> =
+            sockeye::hyper::upgrade_extended(&mut request, protocol, &config, accept, async |_| ());
+        assert_eq!(response.status(), 501);
+    }
+}
+
 #[tokio::test]
 async fn what_a_server_decides() {
     let (address, _) = serve(false).await;

@@ -186,7 +186,7 @@ fn versions() {
         let expected = (505, HandshakeError::HttpVersion);
         assert_eq!(status_of(&request, &Config::new()), expected);
     }
-    // Nothing upgrades over HTTP/2, and a CONNECT without `:protocol` is a tunnel.
+    // Nothing with GET upgrades over HTTP/2, and a CONNECT without `:protocol` is a tunnel.
     for version in [Version::HTTP_2, Version::HTTP_3] {
         *request.version_mut() = version;
         let expected = (405, HandshakeError::Method);
@@ -418,6 +418,17 @@ fn extended_connect() {
     assert_eq!(response.status(), 200);
     assert!(response.headers().is_empty());
     assert!(offer.check_http(&response).is_ok());
+
+    // Who is not told the protocol goes by the version; a tunnel has no path.
+    assert_eq!(Request::from_http(&request, &config), Ok(read));
+    let mut other = request.clone();
+    other.headers_mut().remove("sec-websocket-version");
+    let expected = (501, HandshakeError::UnknownProtocol);
+    assert_eq!(status_of(&other, &config), expected);
+    let mut tunnel = request.clone();
+    *tunnel.uri_mut() = Uri::from_static("server.example.com:25");
+    let expected = (400, HandshakeError::Malformed);
+    assert_eq!(status_of(&tunnel, &config), expected);
 
     for protocol in [None, Some("connect-udp")] {
         let invalid = Request::from_http_extended(&request, protocol, &config).unwrap_err();
