@@ -4,12 +4,12 @@
 //! handler of axum, or in any service of hyper:
 //!
 //! ```
-//! use axum::{Router, body::Body, extract::Request, response::Response, routing::get};
+//! use axum::{Router, extract::Request, response::Response, routing::any};
 //! use sockeye::Config;
 //! use sockeye::handshake::{Acceptance, OriginPolicy, Scheme};
 //!
 //! async fn echo(mut request: Request) -> Response {
-//!     let policy = OriginPolicy::same_origin(Scheme::Https);
+//!     let policy = OriginPolicy::same_origin(Scheme::Http); // with TLS in front: Scheme::Https
 //!     sockeye::hyper::upgrade(
 //!         &mut request,
 //!         &Config::new(),
@@ -23,29 +23,38 @@
 //!     )
 //! }
 //!
-//! let app: Router = Router::new().route("/echo", get(echo));
+//! // Not `get`: over HTTP/2 the method is CONNECT.
+//! let app: Router = Router::new().route("/echo", any(echo));
 //! ```
 //!
 //! A connection of hyper must be served `with_upgrades`, which axum does by itself.
 
-use core::future::Future;
-use core::pin::Pin;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
 use core::task::{Context, Poll, ready};
 use std::format;
 use std::io::{self, IoSlice};
 use std::sync::{Mutex, PoisonError};
+use std::vec::Vec;
 
+use ::hyper::body::Body;
 use ::hyper::rt::{Read as _, Write as _};
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use bytes::Bytes;
+use bytes::{Buf as _, BufMut as _, Bytes};
 
 use super::tokio::TokioIo;
 use super::{SocketError, WebSocket, WriteIo as _};
-use crate::handshake::{Acceptance, Answer, ClientOffer, Refusal, Request, Response};
-use crate::{Config, Connection, RandomKeys};
+use crate::handshake::{
+    Acceptance, Answer, ClientOffer, InvalidRequest, Refusal, Request, Response,
+};
+use crate::{Config, Connection, HandshakeError, RandomKeys};
 
-/// Answers a request for a WebSocket over HTTP/1.1, and runs `handle` with the connection if it is
-/// accepted.
+/// Answers a request for a WebSocket, over HTTP/1.1 or HTTP/2 (RFC 8441), and runs `handle` with the
+/// connection if it is accepted.
+///
+/// Over HTTP/2 the method is CONNECT, so the route must not be one for GET alone. There a WebSocket is
+/// told by its `Sec-WebSocket-Version`, as by [`Request::from_http`]; [`upgrade_extended`] goes by the
+/// `:protocol`.
 ///
 /// `decide` says whether it is, and with which subprotocol and headers. It sees only requests that
 /// are valid; all others are answered with the status that says why. What it has to wait for, such
@@ -76,10 +85,12 @@ where
     H: FnOnce(WebSocket<TokioIo<Upgraded>>) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    upgrade_extended(request, None, config, decide, handle)
+    let read = Request::from_http(request, config);
+    upgrade_read(request, read, config, decide, handle)
 }
 
-/// As [`upgrade`], for WebSockets over HTTP/2 and HTTP/3 as well (RFC 8441, RFC 9220).
+/// As [`upgrade`], by the `:protocol` of a request over HTTP/2 or HTTP/3 (RFC 8441, RFC 9220): for
+/// services that have other protocols too.
 ///
 /// `protocol` is the `:protocol` of the request, if there is one. hyper keeps it in the extensions;
 /// with its feature `http2`:
@@ -101,8 +112,8 @@ where
 /// }
 /// ```
 ///
-/// Without a `protocol`, and whenever the version is HTTP/1.1, it is `upgrade`. The server must have
-/// announced that it takes such requests: `enable_connect_protocol` of hyper's builder.
+/// Another one, or none, gets 501. Over HTTP/1.1 it does not matter. The server must have announced
+/// that it takes such requests: `enable_connect_protocol` of hyper's builder.
 ///
 /// # Panics
 ///
@@ -126,6 +137,23 @@ where
         }
         _ => Request::from_http(request, config),
     };
+    upgrade_read(request, read, config, decide, handle)
+}
+
+/// Goes on with what was read of the request.
+fn upgrade_read<R, B, D, H, F>(
+    request: &mut ::http::Request<R>,
+    read: Result<Request, InvalidRequest>,
+    config: &Config,
+    decide: D,
+    handle: H,
+) -> ::http::Response<B>
+where
+    B: From<Bytes>,
+    D: FnOnce(&Request) -> Result<Acceptance, Refusal>,
+    H: FnOnce(WebSocket<TokioIo<Upgraded>>) -> F + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     let read = match read {
         Ok(read) => read,
         Err(invalid) => return to_http(invalid.into_answer()),
@@ -202,19 +230,63 @@ fn failed<B: From<Bytes>>(error: &dyn core::error::Error) -> ::http::Response<B>
 /// # Errors
 ///
 /// [`SocketError::Handshake`] for an answer that refuses, or is wrong, as by
-/// [`ClientOffer::check`]; [`SocketError::Io`] if the connection is not handed over.
-pub async fn client<B>(
+/// [`ClientOffer::check`]; [`SocketError::Io`] if the connection is not handed over. A refusal comes
+/// with as much of its body as fits into [`Limits::max_head_size`](crate::Limits::max_head_size)
+/// beside its header lines, and arrives before the deadline of a handshake, which counts from this
+/// call.
+///
+/// # Panics
+///
+/// Outside a tokio runtime, or in one without timers.
+pub async fn client<B: Body>(
     offer: &ClientOffer,
     response: ::http::Response<B>,
     config: &Config,
 ) -> Result<(WebSocket<TokioIo<Upgraded>>, Response), SocketError> {
-    let accepted = offer.check_http(&response)?;
+    let accepted = match offer.check_http(&response) {
+        Err(HandshakeError::Refused(refusal)) => {
+            let refusal = read_refusal(*refusal, response.into_body(), config).await;
+            return Err(HandshakeError::Refused(refusal.into()).into());
+        }
+        checked => checked?,
+    };
     let upgraded = ::hyper::upgrade::on(response)
         .await
         .map_err(io::Error::other)?;
     let io = TokioIo::new(Upgraded::new(upgraded));
     let connection = Connection::client(config, accepted.negotiated, RandomKeys::new(), io.now());
     Ok((WebSocket::new(io, connection, &[]), accepted.response))
+}
+
+/// A refusal with what [`ClientHandshake`](crate::handshake::ClientHandshake) would keep of its body.
+async fn read_refusal<B: Body>(refusal: Response, body: B, config: &Config) -> Response {
+    let line_len = |(name, value): (&str, &[u8])| name.len() + value.len() + b": \r\n".len();
+    let head_size = refusal.headers().map(line_len).sum();
+    let room = config.limits().max_head_size().saturating_sub(head_size);
+    let mut kept = Vec::new();
+    let reading = read_body(body, room, &mut kept);
+    let is_complete = match config.timeouts().handshake() {
+        Some(limit) => ::tokio::time::timeout(limit, reading).await == Ok(true),
+        None => reading.await,
+    };
+    refusal.with_body(kept.into_boxed_slice(), is_complete)
+}
+
+/// Reads a body of which at most `max` bytes are kept. Returns whether that is all of it.
+async fn read_body<B: Body>(body: B, max: usize, kept: &mut Vec<u8>) -> bool {
+    let mut body = pin!(body);
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        let Ok(frame) = frame else { return false };
+        let Ok(mut data) = frame.into_data() else {
+            continue; // trailers, which nobody asked for
+        };
+        let room = max - kept.len();
+        kept.put((&mut data).take(room));
+        if data.has_remaining() {
+            return false;
+        }
+    }
+    true
 }
 
 /// A connection that hyper handed over, as a tokio transport.

@@ -267,6 +267,8 @@ impl fmt::Debug for ClientHandshake {
 
 fn refused(response: &Response, body: &mut BodyReader, is_eof: bool) -> HandshakeError {
     let (body, is_complete) = body.finish(is_eof);
+    // Without room that it does not need: it may be kept for long.
+    let body = body.into_boxed_slice();
     HandshakeError::Refused(Box::new(response.clone().with_body(body, is_complete)))
 }
 

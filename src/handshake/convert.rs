@@ -14,13 +14,15 @@ use super::request::{Kind, Request};
 use super::url::Url;
 use crate::config::{Config, Limits};
 use crate::error::HandshakeError;
+use crate::http::{Name, is_secret};
 
 impl Request {
-    /// Reads a request that an HTTP/1.1 server has read, by the rules and within the limits of
+    /// Reads a request that an HTTP server has read, by the rules and within the limits of
     /// [`ServerHandshake`](super::ServerHandshake).
     ///
-    /// Of what comes over HTTP/2 or HTTP/3 nothing is an upgrade: see
-    /// [`from_http_extended`](Self::from_http_extended).
+    /// Over HTTP/2 and HTTP/3 there is a `:protocol`, for which `http` has no place. Here an extended
+    /// CONNECT is taken for one with `websocket` if it has a `Sec-WebSocket-Version`, which nothing
+    /// else has a use for; [`from_http_extended`](Self::from_http_extended) is told which it is.
     ///
     /// ```
     /// use sockeye::Config;
@@ -66,7 +68,13 @@ impl Request {
         config: &Config,
     ) -> Result<Self, InvalidRequest> {
         match request.version() {
-            Version::HTTP_2 | Version::HTTP_3 => Self::from_http_extended(request, None, config),
+            Version::HTTP_2 | Version::HTTP_3 => {
+                // 8441-4-03: libraries refuse a CONNECT that has a path and no `:protocol`, and without
+                // a path it is refused here. 8441-5-06: the version.
+                let is_websocket = request.headers().contains_key(Name::Version.as_str());
+                let protocol = is_websocket.then_some("websocket");
+                Self::from_http_extended(request, protocol, config)
+            }
             Version::HTTP_11 => read(request, config.limits())
                 .map_err(|error| InvalidRequest::new(error, Kind::Upgrade)),
             _ => Err(InvalidRequest::new(
@@ -234,10 +242,10 @@ fn header_map<'a>(
 ) -> Result<HeaderMap, ::http::Error> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        headers.try_append(
-            HeaderName::from_bytes(name.as_bytes())?,
-            HeaderValue::from_bytes(value)?,
-        )?;
+        let mut value = HeaderValue::from_bytes(value)?;
+        // For debug output, and RFC 7541 section 7.1.3: never in a table that is shared.
+        value.set_sensitive(is_secret(name));
+        headers.try_append(HeaderName::from_bytes(name.as_bytes())?, value)?;
     }
     Ok(headers)
 }

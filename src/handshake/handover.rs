@@ -128,6 +128,9 @@ impl Acceptance {
 impl Refusal {
     /// The answer that refuses `request`, for the HTTP library that read it.
     ///
+    /// Over HTTP/2 and HTTP/3, which have no `Upgrade`, 426 is 400. With either goes
+    /// `Sec-WebSocket-Version`.
+    ///
     /// # Errors
     ///
     /// [`AnswerError::Status`] for a status outside 200 to 599, or over HTTP/2 and HTTP/3 outside 300
@@ -139,7 +142,11 @@ impl Refusal {
     }
 
     fn into_answer(self, kind: Kind) -> Answer {
-        let mut answer = Answer::new(self.status());
+        let mut answer = Answer::new(match (kind, self.status()) {
+            // RFC 9110 section 15.5.22 asks for an `Upgrade` that HTTP/2 and HTTP/3 do not have.
+            (Kind::Extended, 426) => 400,
+            (_, status) => status,
+        });
         self.for_each_line(|name, value| {
             // 8441-5-03: HTTP/2 and HTTP/3 have neither, in answers too.
             let is_of_connection = matches!(
@@ -174,16 +181,11 @@ pub struct InvalidRequest {
 
 impl InvalidRequest {
     pub(super) fn new(error: HandshakeError, kind: Kind) -> Self {
-        let refusal = match kind {
-            Kind::Plain | Kind::Upgrade => {
-                Refusal::for_failure(error.http_status().unwrap_or(400), "GET")
-            }
-            Kind::Extended => match error.http_status().unwrap_or(400) {
-                // RFC 9110 section 15.5.22 asks for an `Upgrade` that HTTP/2 and HTTP/3 do not have.
-                426 => Refusal::new(400).with_header(Name::Version.as_str(), "13"),
-                status => Refusal::for_failure(status, "CONNECT"),
-            },
+        let allowed = match kind {
+            Kind::Plain | Kind::Upgrade => "GET",
+            Kind::Extended => "CONNECT",
         };
+        let refusal = Refusal::for_failure(error.http_status().unwrap_or(400), allowed);
         Self {
             error,
             answer: refusal.into_answer(kind),

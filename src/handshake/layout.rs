@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use super::head::{Head, StartLine};
 use crate::config::Limits;
 use crate::error::HandshakeError;
-use crate::http::token::{is_field_value, is_token, trim};
+use crate::http::token::{is_field_value, is_token, is_visible, trim, visible_len};
 use crate::http::{FieldSpan, Fields, Name, Span};
 
 /// Lays out a head as it would have come over HTTP/1.1, so that the same checks go over it, within
@@ -26,16 +26,18 @@ impl<'a> Layout<'a> {
         }
     }
 
-    /// The first line of a request.
+    /// The first line of a request. Whoever read it may have let more through than this crate does.
     pub(super) fn request_line(
         &mut self,
         method: &[u8],
         target: &[u8],
     ) -> Result<StartLine, HandshakeError> {
-        if target.len() > self.limits.max_target_size() {
+        // What has an end before the limit is not too long, but not right either.
+        if visible_len(target) > self.limits.max_target_size() {
             return Err(HandshakeError::TargetTooLong);
         }
-        if !is_token(method) {
+        // 6455-8.1-01: a target is ASCII. HARDENING A1.19: none breaks out of its line.
+        if !is_token(method) || !is_visible(target) {
             return Err(HandshakeError::Malformed);
         }
         let method = self.push(method)?;

@@ -158,7 +158,8 @@ impl ClientOffer {
     ///
     /// [`HandshakeError::Refused`] for another final status than 101, or than 200 to 299 over HTTP/2
     /// and HTTP/3; any other [`HandshakeError`] for an answer that is wrong. The body of a refusal is
-    /// not looked at: ask the library for it.
+    /// not looked at: ask the library for it, and keep it with
+    /// [`Response::with_body`](super::Response::with_body).
     pub fn check<N: AsRef<[u8]>, V: AsRef<[u8]>>(
         &self,
         status: u16,

@@ -37,12 +37,8 @@ impl Terms {
     /// answer that accepts (6455-4.1-37).
     pub(super) fn check(&self, response: &Response) -> Result<Negotiated, HandshakeError> {
         let fields = response.fields();
-        // 6455-4.1-44. R-10: a length of zero is seen in the wild, and harmless.
-        let has_length = fields.all(Name::ContentLength).any(|length| length != b"0");
-        if has_length || fields.has(Name::TransferEncoding) {
-            return Err(HandshakeError::Body);
-        }
-        // 8441-5-05: without a key there is nothing that answers it.
+        // 8441-5-05: without a key there is nothing that answers it. RFC 9110 section 9.3.6: what an
+        // answer to CONNECT says of a body means nothing.
         if let Some(accept) = &self.accept {
             check_upgrade(fields, accept)?;
         }
@@ -72,6 +68,11 @@ impl Terms {
 
 /// Checks that the protocol was switched, by a server that saw the key.
 fn check_upgrade(fields: &Fields, accept: &[u8; 28]) -> Result<(), HandshakeError> {
+    // 6455-4.1-44. R-10: a length of zero is seen in the wild, and harmless.
+    let has_length = fields.all(Name::ContentLength).any(|length| length != b"0");
+    if has_length || fields.has(Name::TransferEncoding) {
+        return Err(HandshakeError::Body);
+    }
     let required = |field| fields.once(field)?.ok_or(HandshakeError::Missing(field));
     // 6455-4.1-39, K20.
     if !required(Field::Upgrade)?.eq_ignore_ascii_case(b"websocket") {

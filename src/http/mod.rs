@@ -5,8 +5,6 @@ mod fields;
 mod name;
 pub(crate) mod token;
 
-use alloc::boxed::Box;
-use alloc::vec::Vec;
 use bytes::Bytes;
 use core::fmt;
 
@@ -38,15 +36,31 @@ impl Response {
         }
     }
 
-    pub(crate) fn with_body(mut self, body: Vec<u8>, is_complete: bool) -> Self {
-        self.body = Bytes::from(Box::from(body));
+    /// With a body that an HTTP library has read, or what there is of it: see
+    /// [`is_complete`](Self::is_complete).
+    ///
+    /// ```
+    /// use sockeye::handshake::{ClientOffer, ClientRequest};
+    /// use sockeye::{Config, HandshakeError};
+    ///
+    /// let request = ClientRequest::new("wss://server.example.com/chat")?;
+    /// let offer = ClientOffer::extended(&Config::new(), &request, true)?;
+    /// let refused = offer.check(404, [("content-type", "text/plain")]).unwrap_err();
+    /// let HandshakeError::Refused(response) = refused else { unreachable!() };
+    /// let response = response.with_body("no such room", true);
+    /// assert_eq!(&response.body()[..], b"no such room");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>, is_complete: bool) -> Self {
+        self.body = body.into();
         self.is_complete = is_complete;
         self
     }
 
     /// A refusal whose body somebody else has.
     pub(crate) fn without_body(self) -> Self {
-        self.with_body(Vec::new(), false)
+        self.with_body(Bytes::new(), false)
     }
 
     pub(crate) fn fields(&self) -> &Fields {
@@ -77,7 +91,8 @@ impl Response {
     /// The body of a refusal; empty with status 101, where the bytes after the head are WebSocket
     /// frames.
     ///
-    /// Head and body together are not longer than [`max_head_size`](crate::Limits::max_head_size).
+    /// Whoever reads it in this crate keeps head and body together within
+    /// [`max_head_size`](crate::Limits::max_head_size).
     pub fn body(&self) -> &Bytes {
         &self.body
     }

@@ -77,6 +77,11 @@ pub(crate) fn printable_len(bytes: &[u8]) -> usize {
     len_while(bytes, |byte| matches!(byte, b' '..=b'~'))
 }
 
+/// How many bytes at the front are printable ASCII without spaces.
+pub(crate) fn visible_len(bytes: &[u8]) -> usize {
+    len_while(bytes, |byte| byte.is_ascii_graphic())
+}
+
 /// How many bytes at the front are such.
 ///
 /// Blocks are looked at without a branch for each byte, and the outcome is one number, so that
@@ -180,7 +185,7 @@ fn marks(block: &[u8; BLOCK], is_such: impl Fn(u8) -> bool) -> u64 {
 
 /// Whether `bytes` is printable ASCII without spaces, and not empty.
 pub(crate) fn is_visible(bytes: &[u8]) -> bool {
-    !bytes.is_empty() && len_while(bytes, |byte| byte.is_ascii_graphic()) == bytes.len()
+    !bytes.is_empty() && visible_len(bytes) == bytes.len()
 }
 
 /// Without the spaces and tabs around it.
@@ -290,6 +295,8 @@ mod tests {
                         assert_eq!(field_value_len(&text), walk(&text, is_value));
                         let is_printable = |byte| matches!(byte, b' '..=b'~');
                         assert_eq!(printable_len(&text), walk(&text, is_printable));
+                        let is_visible = |byte| matches!(byte, b'!'..=b'~');
+                        assert_eq!(visible_len(&text), walk(&text, is_visible));
                     }
                 }
             }

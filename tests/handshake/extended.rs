@@ -5,12 +5,13 @@ use proptest::prelude::*;
 use sockeye::handshake::{
     Acceptance, Answer, AnswerError, Basic, ClientHandshake, ClientOffer, ClientRequest, Field,
     HeaderError, InvalidRequest, OriginPolicy, Refusal, Request, RequestError, Scheme,
+    ServerHandshake,
 };
 use sockeye::{Config, Connection, HandshakeError, Limits, Negotiated};
 
 use super::client::NONCE;
-use super::server::{feed, server};
-use super::{BASE, START, drain, forbidden};
+use super::server::{feed, judge, server};
+use super::{BASE, CONNECTION, KEY, START, UPGRADE, VERSION, drain, forbidden, swap};
 
 /// The request of RFC 8441 section 5.1.
 const CONNECT: [(&str, &str); 9] = [
@@ -124,6 +125,45 @@ fn pseudo_header_fields() {
         assert_fails(plus(name, value), HandshakeError::Malformed, 400);
     }
     assert_fails(Vec::new(), HandshakeError::Malformed, 400);
+}
+
+/// The `:path` of a library that passes on what it got was taken as it came, so that a request could
+/// have a target with a line end in it, and whatever was behind that got into logs and into requests
+/// to others. It is printable ASCII without spaces, as in a request line.
+#[test]
+fn regression_a_target_could_break_out_of_its_line() {
+    for target in [
+        "/a\r\nX-Evil: 1",
+        "/a\r",
+        "/a\n",
+        "/a b",
+        "/ ",
+        "/a\tb",
+        "/a\0",
+        "/\u{1b}[2J",
+        "/\u{7f}",
+        "/caf\u{e9}",
+        "/?\u{1f980}",
+    ] {
+        assert_fails(with(":path", target), HandshakeError::Malformed, 400);
+        let head = swap(BASE, "/chat", target);
+        assert_eq!(judge(head), Err(HandshakeError::Malformed));
+    }
+    // What is too long before it is wrong is too long, here and there.
+    let limits = Limits::new().with_max_target_size(4);
+    let config = Config::new().with_limits(limits);
+    for (target, error) in [
+        ("/abc\0", HandshakeError::Malformed),
+        ("/abcd\0", HandshakeError::TargetTooLong),
+        ("/abc\0defgh", HandshakeError::Malformed),
+    ] {
+        let invalid = Request::extended(with(":path", target), &config).unwrap_err();
+        assert_eq!(*invalid.error(), error);
+        let mut handshake = ServerHandshake::new(&config, START);
+        let head = swap(BASE, "/chat", target);
+        let (outcome, _) = feed(&mut handshake, &head, [head.len()]);
+        assert_eq!(outcome, Err(error));
+    }
 }
 
 #[test]
@@ -291,7 +331,60 @@ fn any_field() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     ]
 }
 
+/// The text as it is, mostly, or with any bytes somewhere in it.
+fn perhaps_damaged(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let marks = [
+        "\r\n", "\r", "\n", " ", "\t", "\0", "\u{1b}", "\u{7f}", "\u{e9}", "#", "\r\nX:",
+    ];
+    let marks = prop::sample::select(marks.to_vec()).prop_map(|mark| mark.as_bytes().to_vec());
+    let bytes = prop_oneof![marks, prop::collection::vec(any::<u8>(), 1..4)];
+    let damaged = (0..=text.len(), bytes).prop_map(|(at, bytes)| {
+        let mut text = text.as_bytes().to_vec();
+        text.splice(at..at, bytes);
+        text
+    });
+    prop_oneof![2 => Just(text.as_bytes().to_vec()), 1 => damaged]
+}
+
 proptest! {
+    /// HTTP/2 can carry any bytes, and they are judged as if they had come in a head of HTTP/1.1.
+    #[test]
+    fn any_bytes_get_the_verdict_of_the_handshake(
+        path in perhaps_damaged("/chat?a=b"),
+        authority in perhaps_damaged("server.example.com:80"),
+        value in perhaps_damaged("some text"),
+    ) {
+        let start = CONNECT.into_iter().take(3).map(|(name, value)| (name, value.as_bytes()));
+        let fields = start.chain([
+            (":path", &path[..]),
+            (":authority", &authority),
+            ("sec-websocket-version", b"13"),
+            ("x", &value),
+        ]);
+        let read = Request::extended(fields, &Config::new());
+        let head = [
+            b"GET ", &path[..], b" HTTP/1.1\r\nHost: ", &authority, b"\r\nX: ", &value, b"\r\n",
+            UPGRADE.as_bytes(), CONNECTION.as_bytes(), KEY.as_bytes(), VERSION.as_bytes(), b"\r\n",
+        ];
+        // In a head a line end may begin another line.
+        let has_line_end = [&path, &authority, &value].map(|part| part.contains(&b'\n')) != [false; 3];
+        match (read, judge(head.concat())) {
+            (Ok(read), Ok(judged)) => {
+                prop_assert_eq!(read.target().as_bytes(), &path);
+                prop_assert_eq!(read.target(), judged.target());
+                prop_assert_eq!(read.host(), judged.host());
+                prop_assert_eq!(read.header("x"), judged.header("x"));
+                prop_assert!(!has_line_end);
+            }
+            (Err(invalid), Err(error)) if !has_line_end => prop_assert_eq!(invalid.error(), &error),
+            (Err(invalid), _) => {
+                prop_assert!(has_line_end, "{}", invalid);
+                prop_assert_eq!(invalid.answer().status(), 400);
+            }
+            (Ok(read), Err(error)) => prop_assert!(false, "{:?} {}", read, error),
+        }
+    }
+
     /// Whatever comes, there is a request that says what it must, or an answer that can be sent.
     #[test]
     fn any_fields(fields in prop::collection::vec(any_field(), 0..16), own in 0..10_usize) {
@@ -346,10 +439,6 @@ fn refusals() {
     let problem = Some(&b"application/problem+json"[..]);
     assert_eq!(field(&answer, "content-type"), problem);
     assert_eq!(field(&answer, "content-length"), Some(&b"2"[..]));
-    // Not even then: `Upgrade` is not for HTTP/2.
-    let answer = Refusal::new(426).answer(&request).unwrap();
-    assert_http_2(&answer);
-    assert_eq!(field(&answer, "sec-websocket-version"), Some(&b"13"[..]));
     // 8441-5-07: any 2xx would open the connection.
     for status in [0, 101, 200, 204, 299, 600] {
         let refused = Refusal::new(status).answer(&request);
@@ -368,6 +457,21 @@ fn refusals() {
     let unoffered = Acceptance::new().with_subprotocol("other");
     let accepted = unoffered.answer(&request, &Config::new());
     assert_eq!(accepted, Err(AnswerError::UnofferedProtocol));
+}
+
+/// An application's own 426 went out over HTTP/2 as it was, without the `Upgrade` that RFC 9110 section
+/// 15.5.22 demands there. It is a 400 that says which version, as for a request with another one.
+#[test]
+fn regression_a_426_over_http_2() {
+    let request = read(CONNECT.into()).unwrap();
+    let refusal = Refusal::new(426).with_header("X-Why", "because");
+    let answer = refusal.with_body("no\n").answer(&request).unwrap();
+    assert_http_2(&answer);
+    assert_eq!(answer.status(), 400);
+    assert_eq!(field(&answer, "sec-websocket-version"), Some(&b"13"[..]));
+    assert_eq!(field(&answer, "content-length"), Some(&b"3"[..]));
+    assert_eq!(field(&answer, "x-why"), Some(&b"because"[..]));
+    assert_eq!(&answer.body()[..], b"no\n");
 }
 
 fn chat() -> ClientRequest {
@@ -469,7 +573,6 @@ fn what_a_client_makes_of_the_answer() {
             ";",
             HandshakeError::BadExtension,
         ),
-        ("content-length", "5", HandshakeError::Body),
         ("a b", "", HandshakeError::Malformed),
     ] {
         assert_eq!(offer.check(200, [(name, value)]), Err(error));
@@ -481,6 +584,31 @@ fn what_a_client_makes_of_the_answer() {
         .check(200, [("sec-websocket-protocol", "superchat")])
         .unwrap();
     assert_eq!(accepted.negotiated.subprotocol(), Some("superchat"));
+}
+
+/// A client refused an answer to its CONNECT for a length in it. RFC 9110 section 9.3.6 has it ignore
+/// that: servers add `Content-Length` to whatever they answer. In a 101 it stays a fault.
+#[test]
+fn regression_a_length_in_the_answer_to_connect() {
+    for (name, value) in [
+        ("content-length", "0"),
+        ("content-length", "5"),
+        ("content-length", "x"),
+        ("transfer-encoding", "chunked"),
+    ] {
+        let accepted = offer(&chat()).check(200, [(name, value)]).unwrap();
+        assert_eq!(accepted.response.header(name), Some(value.as_bytes()));
+    }
+    let upgrade = ClientOffer::upgrade(&Config::new(), &chat(), NONCE).unwrap();
+    for (name, value) in [("content-length", "5"), ("transfer-encoding", "chunked")] {
+        let fields = [
+            ("upgrade", "websocket"),
+            ("connection", "upgrade"),
+            ("sec-websocket-accept", super::ACCEPT),
+            (name, value),
+        ];
+        assert_eq!(upgrade.check(101, fields), Err(HandshakeError::Body));
+    }
 }
 
 #[test]

@@ -2,16 +2,22 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sockeye::handshake::{Acceptance, ClientOffer, ClientRequest, OriginPolicy, Refusal, Scheme};
-use sockeye::{CloseCode, Config, Deflate, HandshakeError, RandomKeys, SocketError, WebSocket};
+use sockeye::{
+    CloseCode, Config, Deflate, HandshakeError, Limits, RandomKeys, SocketError, Timeouts,
+    WebSocket,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -20,11 +26,52 @@ use super::{ACCEPT, UPGRADE, patient, soon, use_echo};
 type Upgraded = sockeye::tokio::TokioIo<sockeye::hyper::Upgraded>;
 type Body = Full<Bytes>;
 
-/// How many handlers have run.
-type Count = Arc<AtomicUsize>;
+/// How many handlers there were, how many of them ran, and how many are gone again.
+#[derive(Default)]
+struct Handlers {
+    made: AtomicUsize,
+    run: AtomicUsize,
+    gone: AtomicUsize,
+}
+
+impl Handlers {
+    fn run(&self) -> usize {
+        self.run.load(Ordering::Relaxed)
+    }
+
+    /// Waits until this many were there, and are no more.
+    async fn gone(&self, number: usize) {
+        let is_over = || {
+            let counts = [&self.made, &self.gone].map(|count| count.load(Ordering::Relaxed));
+            counts == [number; 2]
+        };
+        soon(async {
+            while !is_over() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// What a handler holds, from before the answer to its end.
+struct Held(Arc<Handlers>);
+
+impl Held {
+    fn new(handlers: &Arc<Handlers>) -> Self {
+        handlers.made.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(handlers))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.gone.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// A service with several WebSockets.
-fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<Body> {
+fn route(mut request: http::Request<Incoming>, handlers: &Arc<Handlers>) -> http::Response<Body> {
     let config = patient().with_deflate(Deflate::server());
     let protocol = request.extensions().get::<hyper::ext::Protocol>().cloned();
     let protocol = protocol.as_ref().map(|protocol| protocol.as_str());
@@ -44,9 +91,9 @@ fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<
         "/long" => Ok(Acceptance::new().with_header(&"x".repeat(1 << 16), "y")),
         _ => Err(Refusal::new(404).with_body("no such room\n")),
     };
-    let count = Arc::clone(count);
+    let held = Held::new(handlers);
     let handle = async move |mut ws: WebSocket<Upgraded>| {
-        count.fetch_add(1, Ordering::Relaxed);
+        held.0.run.fetch_add(1, Ordering::Relaxed);
         let _closed = ws
             .serve(async |message, replies| replies.send(message).await)
             .await;
@@ -54,17 +101,17 @@ fn route(mut request: http::Request<Incoming>, count: &Count) -> http::Response<
     sockeye::hyper::upgrade_extended(&mut request, protocol, &config, decide, handle)
 }
 
-async fn serve(is_http_2: bool) -> (SocketAddr, Count) {
+async fn serve(is_http_2: bool) -> (SocketAddr, Arc<Handlers>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let count = Count::default();
-    let counted = Arc::clone(&count);
+    let handlers = Arc::<Handlers>::default();
+    let given = Arc::clone(&handlers);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let count = Arc::clone(&counted);
+            let handlers = Arc::clone(&given);
             let service = service_fn(move |request| {
-                let response = route(request, &count);
+                let response = route(request, &handlers);
                 async move { Ok::<_, Infallible>(response) }
             });
             let io = TokioIo::new(stream);
@@ -81,7 +128,7 @@ async fn serve(is_http_2: bool) -> (SocketAddr, Count) {
             });
         }
     });
-    (address, count)
+    (address, handlers)
 }
 
 /// Without and with compression.
@@ -92,7 +139,7 @@ fn configs() -> [(Config, bool); 2] {
 
 #[tokio::test]
 async fn a_server_of_hyper() {
-    let (address, count) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     let request = ClientRequest::new(&format!("ws://{address}/echo")).unwrap();
     for (config, is_compressed) in configs() {
         let (ws, response) = sockeye::tokio::connect_with(&request, &config)
@@ -102,7 +149,24 @@ async fn a_server_of_hyper() {
         assert_eq!(ws.negotiated().deflate().is_some(), is_compressed);
         use_echo(ws).await;
     }
-    assert_eq!(count.load(Ordering::Relaxed), 2);
+    assert_eq!(handlers.run(), 2);
+}
+
+/// Whoever is told the `:protocol` goes by nothing else (9220-3-02).
+#[test]
+fn the_protocol_of_an_extended_connect() {
+    for protocol in [None, Some("connect-udp")] {
+        let mut request = http::Request::connect("https://server.example.com/chat")
+            .version(http::Version::HTTP_2)
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let accept = |_: &_| Ok(Acceptance::new());
+        let config = Config::new();
+        let response: http::Response<Bytes> =
+            sockeye::hyper::upgrade_extended(&mut request, protocol, &config, accept, async |_| ());
+        assert_eq!(response.status(), 501);
+    }
 }
 
 #[tokio::test]
@@ -123,7 +187,7 @@ async fn what_a_server_decides() {
 
 #[tokio::test]
 async fn refusals() {
-    let (address, count) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     let refused = async |path: &str, origin: Option<&str>| {
         let mut request = ClientRequest::new(&format!("ws://{address}{path}")).unwrap();
         if let Some(origin) = origin {
@@ -151,7 +215,7 @@ async fn refusals() {
     let body = "a header is reserved for the handshake itself\n".to_owned();
     assert_eq!(refused("/reserved", None).await, (500, body));
     assert_eq!(refused("/long", None).await.0, 500);
-    assert_eq!(count.load(Ordering::Relaxed), 0);
+    assert_eq!(handlers.run(), 0);
 }
 
 /// Writes a request and reads all that comes.
@@ -165,7 +229,7 @@ async fn answer_to(address: SocketAddr, request: &[u8]) -> String {
 
 #[tokio::test]
 async fn bad_requests() {
-    let (address, count) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     for (line, new, status) in [
         ("Upgrade: websocket\r\n", "", 426),
         ("Upgrade: websocket\r\n", "Upgrade: h2c\r\n", 426),
@@ -190,7 +254,7 @@ async fn bad_requests() {
         let has_version = answer.to_lowercase().contains("sec-websocket-version: 13");
         assert_eq!(has_version, status == 426, "{answer}");
     }
-    assert_eq!(count.load(Ordering::Relaxed), 0);
+    assert_eq!(handlers.run(), 0);
 }
 
 #[tokio::test]
@@ -217,15 +281,16 @@ async fn a_frame_right_behind_the_request() {
     assert_eq!(rest, b"\x82\x03def\x88\x02\x03\xe8");
 }
 
-/// A client that goes away before the answer costs nothing, and the server goes on.
+/// A client that goes away before the answer leaves no handler behind, and the server goes on.
 #[tokio::test]
 async fn a_client_that_goes_away() {
-    let (address, _) = serve(false).await;
+    let (address, handlers) = serve(false).await;
     for _ in 0..10 {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(UPGRADE.as_bytes()).await.unwrap();
         drop(stream);
     }
+    handlers.gone(10).await;
     let mut ws = sockeye::tokio::connect(&format!("ws://{address}/echo"))
         .await
         .unwrap();
@@ -267,7 +332,8 @@ async fn serve_here() -> SocketAddr {
             let (stream, _) = listener.accept().await.unwrap();
             let upgrade = sockeye::tokio::receive(stream, &config).await.unwrap();
             if upgrade.request().path() != "/echo" {
-                upgrade.reject(Refusal::new(403)).await.unwrap();
+                let refusal = Refusal::new(403).with_body("not you\n");
+                upgrade.reject(refusal).await.unwrap();
                 continue;
             }
             let mut ws = upgrade.accept(Acceptance::new()).await.unwrap();
@@ -292,8 +358,98 @@ async fn a_client_of_hyper() {
     match open(address, "/x", &patient()).await.err() {
         Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
             assert_eq!(response.status(), 403);
+            assert_eq!(&response.body()[..], b"not you\n");
+            assert!(response.is_complete());
         }
         other => panic!("{other:?}"),
+    }
+}
+
+/// A body in pieces, which ends well, with an error, or never.
+struct Pieces(Vec<&'static str>, End);
+
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    Well,
+    Badly,
+    Never,
+}
+
+impl hyper::body::Body for Pieces {
+    type Data = &'static [u8];
+    type Error = ();
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, ()>>> {
+        match (self.0.is_empty(), self.1) {
+            (false, _) => {
+                let piece = self.0.remove(0).as_bytes();
+                Poll::Ready(Some(Ok(Frame::data(piece))))
+            }
+            (true, End::Well) => Poll::Ready(None),
+            (true, End::Badly) => Poll::Ready(Some(Err(()))),
+            (true, End::Never) => Poll::Pending,
+        }
+    }
+}
+
+/// The client threw the body of a refusal away, which `ClientHandshake` keeps: as much as fits into
+/// the limit for heads and comes before the deadline.
+#[tokio::test(start_paused = true)]
+async fn regression_the_body_of_a_refusal() {
+    let head = "x-why: because\r\n".len();
+    let with_room = |room| {
+        let limits = Limits::new().with_max_head_size(head + room);
+        let timeouts = Timeouts::new().with_handshake(Some(Duration::from_secs(5)));
+        Config::new().with_limits(limits).with_timeouts(timeouts)
+    };
+    for (pieces, end, room, expected, is_complete) in [
+        (vec![], End::Well, 0, "", true),
+        (
+            vec!["no ", "", "such room"],
+            End::Well,
+            12,
+            "no such room",
+            true,
+        ),
+        (vec!["no such room"], End::Well, 11, "no such roo", false),
+        (
+            vec!["no such", " room"],
+            End::Never,
+            11,
+            "no such roo",
+            false,
+        ),
+        (vec!["no such"], End::Well, 0, "", false),
+        (vec!["no such"], End::Badly, 100, "no such", false),
+        (vec!["no such"], End::Never, 100, "no such", false),
+    ] {
+        let config = with_room(room);
+        let request = ClientRequest::new("ws://server.example.com/").unwrap();
+        let offer = ClientOffer::upgrade(&config, &request, RandomKeys::nonce()).unwrap();
+        let response = http::Response::builder()
+            .status(404)
+            .header("X-Why", "because")
+            .body(Pieces(pieces.clone(), end))
+            .unwrap();
+        let started = tokio::time::Instant::now();
+        match soon(sockeye::hyper::client(&offer, response, &config))
+            .await
+            .err()
+        {
+            Some(SocketError::Handshake(HandshakeError::Refused(response))) => {
+                assert_eq!(response.status(), 404);
+                assert_eq!(response.header("x-why"), Some(&b"because"[..]));
+                assert_eq!(response.body(), expected.as_bytes());
+                assert_eq!(response.is_complete(), is_complete, "{pieces:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let is_late = end == End::Never && room == 100;
+        let expected = Duration::from_secs(if is_late { 5 } else { 0 });
+        assert_eq!(started.elapsed().as_secs(), expected.as_secs());
     }
 }
 
@@ -348,7 +504,7 @@ async fn an_answer_to_another_key() {
 /// hyper on both sides, over HTTP/2 (8441-5-07).
 #[tokio::test]
 async fn http_2() {
-    let (address, count) = serve(true).await;
+    let (address, handlers) = serve(true).await;
     let mut sender = super::http_2(address).await;
     let page = http::Request::get(format!("http://{address}/x")).body(Full::default());
     let response = soon(sender.send_request(page.unwrap())).await.unwrap();
@@ -368,11 +524,13 @@ async fn http_2() {
                     use_echo(ws).await;
                 }
                 Err(SocketError::Handshake(error)) => {
-                    assert_eq!(error.response().unwrap().status(), status);
+                    let response = error.response().unwrap();
+                    assert_eq!(response.status(), status);
+                    assert!(!response.body().is_empty() && response.is_complete());
                 }
                 Err(error) => panic!("{error}"),
             }
         }
     }
-    assert_eq!(count.load(Ordering::Relaxed), 2);
+    assert_eq!(handlers.run(), 2);
 }

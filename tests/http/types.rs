@@ -12,19 +12,23 @@ use sockeye::{Config, HandshakeError, Input, Instant, Limits};
 
 use super::{ACCEPT, UPGRADE};
 
-/// What an HTTP library makes of a head; `None` if it does not take it.
+/// What an HTTP library makes of a head; `None` if `http` has no room for it.
 fn parse(head: &[u8]) -> Option<http::Request<()>> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut request = httparse::Request::new(&mut headers);
-    request.parse(head).ok()?;
+    // Libraries differ in the targets that they let through. This one leaves them to `http`.
+    let end = head.windows(2).position(|bytes| bytes == b"\r\n")?;
+    let (start, fields) = head.split_at(end + 2);
+    let (method, rest) = from_utf8(start).ok()?.trim_end().split_once(' ')?;
+    let (target, version) = rest.rsplit_once(' ')?;
     let mut builder = http::Request::builder()
-        .method(request.method?)
-        .uri(request.path?)
-        .version(match request.version? {
-            0 => Version::HTTP_10,
+        .method(method)
+        .uri(target)
+        .version(match version {
+            "HTTP/1.0" => Version::HTTP_10,
             _ => Version::HTTP_11,
         });
-    for header in request.headers {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let (_, headers) = httparse::parse_headers(fields, &mut headers).ok()?.unwrap();
+    for header in headers {
         builder = builder.header(header.name, header.value);
     }
     builder.body(()).ok()
@@ -50,6 +54,15 @@ fn the_same_verdict_as_the_handshake() {
         "GET http://server.example.com/chat?x HTTP/1.1",
         "GET ftp://server.example.com/chat HTTP/1.1",
         "CONNECT server.example.com:80 HTTP/1.1",
+        "GET /a\u{7f} HTTP/1.1",
+        "GET /caf\u{e9} HTTP/1.1",
+        "GET /?\u{1f980} HTTP/1.1",
+        "GET http://server.example.com/\u{e9} HTTP/1.1",
+        "GET /a\"{|}^` HTTP/1.1",
+        "GET /a b HTTP/1.1",
+        "GET /a\tb HTTP/1.1",
+        "GET /a\0 HTTP/1.1",
+        "GET /\u{1b}[2J HTTP/1.1",
         "Host: a b",
         "Host: a@b",
         "Host:",
@@ -136,6 +149,29 @@ fn upgrade() -> http::Request<()> {
     parse(UPGRADE.as_bytes()).unwrap()
 }
 
+/// As of HTTP/1.1, so of HTTP/2: what `http` lets through in a target goes no further.
+#[test]
+fn regression_a_target_outside_ascii() {
+    let uri = "https://server.example.com";
+    for (target, is_right) in [("/a|b", true), ("/caf\u{e9}", false), ("/?\u{e9}", false)] {
+        let request = http::Request::connect(format!("{uri}{target}"))
+            .version(Version::HTTP_2)
+            .header("sec-websocket-version", "13")
+            .body(())
+            .unwrap();
+        let read = Request::from_http_extended(&request, Some("websocket"), &Config::new());
+        let expected = match is_right {
+            true => Ok(target.to_owned()),
+            false => Err((400, HandshakeError::Malformed)),
+        };
+        let read = read.map(|request| request.target().to_owned());
+        assert_eq!(
+            read.map_err(|invalid| (invalid.answer().status(), invalid.error().clone())),
+            expected
+        );
+    }
+}
+
 fn status_of(request: &http::Request<()>, config: &Config) -> (u16, HandshakeError) {
     let invalid = Request::from_http(request, config).unwrap_err();
     let error = invalid.error().clone();
@@ -150,7 +186,7 @@ fn versions() {
         let expected = (505, HandshakeError::HttpVersion);
         assert_eq!(status_of(&request, &Config::new()), expected);
     }
-    // Nothing upgrades over HTTP/2, and a CONNECT without `:protocol` is a tunnel.
+    // Nothing with GET upgrades over HTTP/2, and a CONNECT without `:protocol` is a tunnel.
     for version in [Version::HTTP_2, Version::HTTP_3] {
         *request.version_mut() = version;
         let expected = (405, HandshakeError::Method);
@@ -260,6 +296,49 @@ fn what_a_client_sends() {
     assert!(offer(&long).http_request().is_err());
 }
 
+/// The values of `Authorization`, cookies and the like were marked as nothing special, so that they
+/// showed in the debug output of `http`, and HTTP/2 put them into its compression tables.
+#[test]
+fn regression_secrets_were_not_marked() {
+    let is_marked = |headers: &http::HeaderMap| -> Vec<(String, bool)> {
+        let marks = headers
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.is_sensitive()));
+        marks.collect()
+    };
+    let config = Config::new();
+    let secrets = ["Authorization", "Proxy-Authorization", "Cookie"];
+    let mut request = ClientRequest::new("wss://server.example.com/chat").unwrap();
+    for name in secrets {
+        request = request.with_header(name, "hidden");
+    }
+    for offer in [
+        ClientOffer::upgrade(&config, &request, [0; 16]).unwrap(),
+        ClientOffer::extended(&config, &request, true).unwrap(),
+    ] {
+        let sent = offer.http_request().unwrap();
+        for (name, is_sensitive) in is_marked(sent.headers()) {
+            let is_secret = secrets
+                .iter()
+                .any(|secret| secret.eq_ignore_ascii_case(&name));
+            assert_eq!(is_sensitive, is_secret, "{name}");
+        }
+        assert!(!format!("{sent:?}").contains("hidden"));
+    }
+
+    let request = Request::from_http(&upgrade(), &config).unwrap();
+    let acceptance = Acceptance::new()
+        .with_header("Set-Cookie", "hidden")
+        .with_header("SET-COOKIE", "hidden too")
+        .with_header("X-Y", "z");
+    let (answer, _) = acceptance.answer(&request, &config).unwrap();
+    let response = http::Response::<Bytes>::try_from(answer).unwrap();
+    for (name, is_sensitive) in is_marked(response.headers()) {
+        assert_eq!(is_sensitive, name == "set-cookie", "{name}");
+    }
+    assert!(!format!("{response:?}").contains("hidden"));
+}
+
 #[test]
 fn urls() {
     for (url, uri) in [
@@ -339,6 +418,17 @@ fn extended_connect() {
     assert_eq!(response.status(), 200);
     assert!(response.headers().is_empty());
     assert!(offer.check_http(&response).is_ok());
+
+    // Who is not told the protocol goes by the version; a tunnel has no path.
+    assert_eq!(Request::from_http(&request, &config), Ok(read));
+    let mut other = request.clone();
+    other.headers_mut().remove("sec-websocket-version");
+    let expected = (501, HandshakeError::UnknownProtocol);
+    assert_eq!(status_of(&other, &config), expected);
+    let mut tunnel = request.clone();
+    *tunnel.uri_mut() = Uri::from_static("server.example.com:25");
+    let expected = (400, HandshakeError::Malformed);
+    assert_eq!(status_of(&tunnel, &config), expected);
 
     for protocol in [None, Some("connect-udp")] {
         let invalid = Request::from_http_extended(&request, protocol, &config).unwrap_err();
