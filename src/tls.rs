@@ -80,6 +80,10 @@ impl Tls {
 
     /// Does as this configuration says: client certificates, versions, other verifiers. Its ALPN is
     /// replaced.
+    ///
+    /// A client certificate is offered to every server that asks for one, those that redirects lead to
+    /// included. A resolver of your own ([`ResolvesClientCert`](rustls::client::ResolvesClientCert)) is not
+    /// told which server asks; for a certificate that is for one server only, follow no redirects.
     pub fn custom(config: Arc<ClientConfig>) -> Self {
         Self::new(Trust::Custom(config))
     }
