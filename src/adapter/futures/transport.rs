@@ -114,45 +114,12 @@ macro_rules! inner {
         match &mut $self.get_mut().0 {
             Inner::Plain($stream) => $call,
             #[cfg(feature = "futures-rustls")]
-            Inner::Tls($stream) => $call,
+            Inner::Tls(boxed) => {
+                let $stream = &mut **boxed;
+                $call
+            }
         }
     };
-}
-
-impl AsyncRead for ClientStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        inner!(self, stream => Pin::new(stream).poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for ClientStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        inner!(self, stream => Pin::new(stream).poll_write(cx, buffer))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        inner!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, stream => Pin::new(stream).poll_close(cx))
-    }
 }
 
 macro_rules! plain {
@@ -165,38 +132,46 @@ macro_rules! plain {
     };
 }
 
-impl AsyncRead for Plain {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        plain!(self, stream => Pin::new(stream).poll_read(cx, buffer))
-    }
+/// Passes the methods of the traits on.
+macro_rules! pass_on {
+    ($name:ident, $pick:ident) => {
+        impl AsyncRead for $name {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                $pick!(self, stream => Pin::new(stream).poll_read(cx, buffer))
+            }
+        }
+
+        impl AsyncWrite for $name {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                $pick!(self, stream => Pin::new(stream).poll_write(cx, buffer))
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffers: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                $pick!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                $pick!(self, stream => Pin::new(stream).poll_flush(cx))
+            }
+
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                $pick!(self, stream => Pin::new(stream).poll_close(cx))
+            }
+        }
+    };
 }
 
-impl AsyncWrite for Plain {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        plain!(self, stream => Pin::new(stream).poll_write(cx, buffer))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        plain!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        plain!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        plain!(self, stream => Pin::new(stream).poll_close(cx))
-    }
-}
+pass_on!(ClientStream, inner);
+pass_on!(Plain, plain);
