@@ -19,6 +19,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LazyLock, OnceLock};
 
 pub use rustls;
@@ -50,6 +51,12 @@ struct Settings {
     /// Made when it is first needed. That may fail, and then the next one tries again.
     config: OnceLock<Arc<ClientConfig>>,
 }
+
+// The settings do not change, but for what is made once. Behind the trait objects of a `ClientConfig` there
+// are the sessions to resume and whatever the application put there: they are shared between threads, so
+// they have to be in order whenever one of them may panic. A connector is as unwind safe with TLS as without.
+impl UnwindSafe for Tls {}
+impl RefUnwindSafe for Tls {}
 
 enum Trust {
     Platform(Vec<CertificateDer<'static>>),

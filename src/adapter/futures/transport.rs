@@ -1,5 +1,7 @@
 //! What a client's connection runs over.
 
+#[cfg(feature = "futures-rustls")]
+use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 #[cfg(feature = "futures-rustls")]
@@ -32,8 +34,10 @@ pub struct ClientStream(Inner);
 #[derive(Debug)]
 enum Inner {
     Plain(Plain),
+    /// A session that a panic has left halfway is one that fails: the next record does not fit. So it is no
+    /// less safe to use after that than a plain stream, and the feature takes nothing away.
     #[cfg(feature = "futures-rustls")]
-    Tls(Box<TlsStream<Plain>>),
+    Tls(Box<AssertUnwindSafe<TlsStream<Plain>>>),
 }
 
 #[derive(Debug)]
@@ -91,7 +95,7 @@ impl ClientStream {
         };
         let connector = ::futures_rustls::TlsConnector::from(config);
         let stream = connector.connect(name, plain).await?;
-        Ok(Self(Inner::Tls(Box::new(stream))))
+        Ok(Self(Inner::Tls(Box::new(AssertUnwindSafe(stream)))))
     }
 }
 
@@ -115,7 +119,7 @@ macro_rules! inner {
             Inner::Plain($stream) => $call,
             #[cfg(feature = "futures-rustls")]
             Inner::Tls(boxed) => {
-                let $stream = &mut **boxed;
+                let $stream = &mut ***boxed;
                 $call
             }
         }

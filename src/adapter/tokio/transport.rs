@@ -1,5 +1,7 @@
 //! What a client's connection runs over.
 
+#[cfg(feature = "tokio-rustls")]
+use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 #[cfg(feature = "tokio-rustls")]
@@ -32,8 +34,10 @@ pub struct ClientStream(Inner);
 #[derive(Debug)]
 enum Inner {
     Plain(Plain),
+    /// A session that a panic has left halfway is one that fails: the next record does not fit. So it is no
+    /// less safe to use after that than a plain stream, and the feature takes nothing away.
     #[cfg(feature = "tokio-rustls")]
-    Tls(Box<TlsStream<Plain>>),
+    Tls(Box<AssertUnwindSafe<TlsStream<Plain>>>),
 }
 
 #[derive(Debug)]
@@ -104,7 +108,7 @@ impl ClientStream {
         };
         let connector = ::tokio_rustls::TlsConnector::from(config);
         let stream = connector.connect(name, plain).await?;
-        Ok(Self(Inner::Tls(Box::new(stream))))
+        Ok(Self(Inner::Tls(Box::new(AssertUnwindSafe(stream)))))
     }
 }
 
@@ -128,7 +132,7 @@ macro_rules! inner {
             Inner::Plain($stream) => $call,
             #[cfg(feature = "tokio-rustls")]
             Inner::Tls(boxed) => {
-                let $stream = &mut **boxed;
+                let $stream = &mut ***boxed;
                 $call
             }
         }
