@@ -19,6 +19,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::{LazyLock, OnceLock};
 
 pub use rustls;
@@ -51,6 +52,12 @@ struct Settings {
     config: OnceLock<Arc<ClientConfig>>,
 }
 
+// The settings do not change, but for what is made once. Behind the trait objects of a `ClientConfig` there
+// are the sessions to resume and whatever the application put there: they are shared between threads, so
+// they have to be in order whenever one of them may panic. A connector is as unwind safe with TLS as without.
+impl UnwindSafe for Tls {}
+impl RefUnwindSafe for Tls {}
+
 enum Trust {
     Platform(Vec<CertificateDer<'static>>),
     Roots(Vec<CertificateDer<'static>>),
@@ -80,6 +87,10 @@ impl Tls {
 
     /// Does as this configuration says: client certificates, versions, other verifiers. Its ALPN is
     /// replaced.
+    ///
+    /// A client certificate is offered to every server that asks for one, those that redirects lead to
+    /// included. A resolver of your own ([`ResolvesClientCert`](rustls::client::ResolvesClientCert)) is not
+    /// told which server asks; for a certificate that is for one server only, follow no redirects.
     pub fn custom(config: Arc<ClientConfig>) -> Self {
         Self::new(Trust::Custom(config))
     }

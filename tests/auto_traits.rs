@@ -1,9 +1,12 @@
 //! What applications may do with the public types: send them to tasks and threads, and share them.
 
+use std::panic::{RefUnwindSafe, UnwindSafe};
+
 use sockeye::handshake::{
     Answer, Basic, Bearer, ClientHandshake, ClientOffer, ClientRequest, InvalidRequest,
     OriginPolicy, Request, ServerHandshake,
 };
+use sockeye::tls::rustls::ClientConnection;
 use sockeye::{
     Closed, Config, Connection, Deflate, Error, Event, HandshakeError, Message, Negotiated,
     Payload, Prepared, Receiver, SendError, Sender, SocketError, Text, blocking,
@@ -48,6 +51,20 @@ const _: () = {
     everywhere::<sockeye::WebSocket<sockeye::futures::FuturesIo<sockeye::futures::ClientStream>>>();
     everywhere::<sockeye::Connector>();
     everywhere::<sockeye::connector::ConnectError>();
+};
+
+/// Without the features for TLS these are unwind safe, and a feature takes nothing away. `rustls` has trait
+/// objects inside, which are not.
+const fn everywhere_and_after_a_panic<T: Send + Sync + Unpin + UnwindSafe + RefUnwindSafe>() {}
+
+const _: () = {
+    everywhere_and_after_a_panic::<sockeye::Connector>();
+    everywhere_and_after_a_panic::<sockeye::connector::PhaseTimeouts>();
+    everywhere_and_after_a_panic::<sockeye::tls::Tls>();
+    everywhere_and_after_a_panic::<blocking::ClientStream>();
+    everywhere_and_after_a_panic::<sockeye::tokio::ClientStream>();
+    everywhere_and_after_a_panic::<sockeye::futures::ClientStream>();
+    everywhere_and_after_a_panic::<blocking::TlsStream<ClientConnection, std::net::TcpStream>>();
 };
 
 /// What is borrowed of a connection may be held while a spawned task waits.

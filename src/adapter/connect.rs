@@ -2,6 +2,7 @@
 
 use core::future::poll_fn;
 use core::task::{Context, Poll, ready};
+use std::boxed::Box;
 use std::io::{self, ErrorKind, IoSlice};
 
 use bytes::{Buf, Bytes};
@@ -29,6 +30,11 @@ pub(super) trait Exchange {
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Self::Error>;
     /// The transport ended too early.
     fn handle_eof(&mut self) -> Self::Error;
+    /// The transport failed. What is known by then counts for more, if it says why there is nothing to
+    /// wait for.
+    fn handle_failure(&mut self, error: io::Error) -> SocketError {
+        error.into()
+    }
 
     /// Writes until nothing waits.
     fn poll_write<I: WriteIo>(&mut self, io: &mut I, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -106,7 +112,9 @@ pub(super) async fn exchange<I: ReadIo + WriteIo, E: Exchange>(
                     return Poll::Ready(Err(handshake.handle_eof().into()));
                 }
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(handshake.handle_failure(error)));
+                }
             }
         }
     })
@@ -219,5 +227,18 @@ impl Exchange for ClientHandshake {
 
     fn handle_eof(&mut self) -> HandshakeError {
         Self::handle_eof(self).err().unwrap_or(HandshakeError::Eof)
+    }
+
+    /// A refusal is one without the rest of its body too: servers that do not read the request reset
+    /// the connection, and many TLS peers end without `close_notify`. Then the body is not complete
+    /// even if nothing else tells where it ends (RFC 9112 section 8).
+    fn handle_failure(&mut self, error: io::Error) -> SocketError {
+        match Self::handle_eof(self) {
+            Err(HandshakeError::Refused(response)) => {
+                let body = response.body().to_vec();
+                HandshakeError::Refused(Box::new(response.with_body(body, false))).into()
+            }
+            _ => error.into(),
+        }
     }
 }

@@ -39,9 +39,7 @@ impl SocketError {
             Self::Url(_) | Self::Request(_) | Self::Answer(_) | Self::Send(_)
         )
     }
-}
 
-impl SocketError {
     /// How far the client came on its way to the server, if this is a failure on the way.
     pub fn phase(&self) -> Option<Phase> {
         match self {

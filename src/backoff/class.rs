@@ -5,6 +5,8 @@ use core::time::Duration;
 #[cfg(feature = "handshake")]
 use super::retry_after::retry_after;
 #[cfg(feature = "handshake")]
+use crate::proxy::{ProxyError, SocksFailure};
+#[cfg(feature = "handshake")]
 use crate::{HandshakeError, handshake::Response};
 
 use crate::{CloseCode, Closed, Error, Initiator, Timeout};
@@ -116,6 +118,35 @@ impl HandshakeError {
             | Self::AcceptMismatch
             | Self::UnofferedProtocol
             | Self::UnofferedExtension => Class::Fatal,
+        }
+    }
+}
+
+#[cfg(feature = "handshake")]
+impl ProxyError {
+    /// What this failure is to a client that wants to be connected. A proxy that did not reach the server
+    /// or went away may do better next time; one that does not want the client, or does not understand it,
+    /// will not.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Refused(response) => class_of_refusal(response),
+            Self::Failed(failure) => match failure {
+                SocksFailure::General
+                | SocksFailure::NetworkUnreachable
+                | SocksFailure::HostUnreachable
+                | SocksFailure::ConnectionRefused
+                | SocksFailure::TtlExpired => Class::Transient,
+                SocksFailure::NotAllowed
+                | SocksFailure::CommandNotSupported
+                | SocksFailure::AddressNotSupported
+                | SocksFailure::Other(_) => Class::Fatal,
+            },
+            Self::Eof => Class::Transient,
+            Self::Target
+            | Self::Http(_)
+            | Self::Malformed
+            | Self::Authentication
+            | Self::Credentials => Class::Fatal,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Reconnecting: which failures are worth another attempt, and when to make it.
 //!
 //! [`Class`] says what kind of failure something is: `class()` of [`CloseCode`](crate::CloseCode),
-//! [`Closed`](crate::Closed), [`Error`](crate::Error), `HandshakeError` and `SocketError` is one
-//! table, [below](#the-table). [`Backoff`] turns failures into delays. Both are pure: time and
+//! [`Closed`](crate::Closed), [`Error`](crate::Error), `HandshakeError`, `ProxyError` and `SocketError`
+//! is one table, [below](#the-table). [`Backoff`] turns failures into delays. Both are pure: time and
 //! randomness are arguments. The adapters have clients that use them (`sockeye::tokio::reconnect`
 //! and its siblings); your own loop can do the same:
 //!
@@ -61,8 +61,13 @@
 //! | `HandshakeError::Timeout`, `HandshakeError::Eof` | `Transient` | Networks break like that. |
 //! | other handshake errors | `Fatal` | That is no WebSocket server, or not this one's protocol. |
 //! | `ConnectError::Timeout` | `Transient` | Whatever phase it was. |
+//! | `ConnectError::Proxy` | as `ProxyError` | The proxy tells what it could not do. |
 //! | `ConnectError::Resolve`, `Tcp`, `Unix`, `ProxyIo`, `Tls` | as I/O | A certificate is `InvalidData`. |
-//! | `ConnectError::Proxy` | as HTTP statuses; `Fatal` if it wants other credentials or is no proxy, else `Transient` | The proxy tells what it could not do. |
+//! | `ProxyError::Refused` | as HTTP statuses above | A proxy is a server, too. |
+//! | `ProxyError::Failed`: general, network or host unreachable, connection refused, TTL expired | `Transient` | The proxy did not reach the server. |
+//! | `ProxyError::Failed`: not allowed, command or address not supported, other numbers | `Fatal` | The proxy's rules, and what it cannot do. |
+//! | `ProxyError::Eof` | `Transient` | Networks break like that. |
+//! | other proxy errors: target, authentication, credentials, answers that are not valid | `Fatal` | The same question gets the same answer. |
 //! | `ConnectError::Redirect` | `Fatal` | The same request gets the same answer. |
 //! | I/O: `InvalidData`, `PermissionDenied`, `Unsupported` | `Fatal` | TLS libraries report certificates and alerts as `InvalidData`; a sandbox stays. |
 //! | I/O: `InvalidInput` | `Misuse` | An argument was wrong. |

@@ -22,7 +22,8 @@ const FEW: u32 = 5;
 /// to a URL that was requested before; more than are allowed in a row.
 ///
 /// To another scheme, host or port, `Authorization`, `Cookie` and `Proxy-Authorization` are not sent.
-/// Other headers and the subprotocols are, so put no secrets into them.
+/// Other headers and the subprotocols are, so put no secrets into them. A client certificate, as
+/// `Tls::custom` may have one, is the connector's: it is offered to whichever server asks for one.
 ///
 /// ```
 /// # #[cfg(feature = "blocking")] {

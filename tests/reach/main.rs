@@ -12,6 +12,7 @@ mod client;
 mod phases;
 mod proxies;
 mod redirects;
+mod refusals;
 mod server;
 #[cfg(unix)]
 mod unix;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sockeye::backoff::Class;
 use sockeye::connector::{ConnectError, Phase, PhaseTimeouts};
 use sockeye::proxy::{Proxy, ProxyError, SocksFailure};
-use sockeye::{Connector, SocketError};
+use sockeye::{Connector, HandshakeError, SocketError};
 
 use crate::client::Client;
 use crate::server::{echo, read_head, serve};
@@ -109,7 +109,14 @@ fn refused<C: Client>(
 }
 
 fn an_http_proxy_that_refuses<C: Client>() {
-    for (status, is_fatal) in [(407, true), (403, true), (502, false), (503, false)] {
+    for (status, is_fatal) in [
+        (407, true),
+        (403, true),
+        (501, true),
+        (511, true),
+        (502, false),
+        (503, false),
+    ] {
         let (error, class) = refused::<C>("http", move |_, mut stream| {
             read_head(&mut stream);
             let answer = format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n");
@@ -172,4 +179,34 @@ fn a_proxy_that_says_too_much<C: Client>() {
         matches!(error, ConnectError::Proxy(ProxyError::Malformed)),
         "{error:?}"
     );
+}
+
+#[test]
+fn classes() {
+    use SocksFailure as Socks;
+    for (error, class) in [
+        (ProxyError::Failed(Socks::General), Class::Transient),
+        (ProxyError::Failed(Socks::NotAllowed), Class::Fatal),
+        (
+            ProxyError::Failed(Socks::NetworkUnreachable),
+            Class::Transient,
+        ),
+        (ProxyError::Failed(Socks::HostUnreachable), Class::Transient),
+        (
+            ProxyError::Failed(Socks::ConnectionRefused),
+            Class::Transient,
+        ),
+        (ProxyError::Failed(Socks::TtlExpired), Class::Transient),
+        (ProxyError::Failed(Socks::CommandNotSupported), Class::Fatal),
+        (ProxyError::Failed(Socks::AddressNotSupported), Class::Fatal),
+        (ProxyError::Failed(Socks::Other(9)), Class::Fatal),
+        (ProxyError::Eof, Class::Transient),
+        (ProxyError::Target, Class::Fatal),
+        (ProxyError::Http(HandshakeError::Malformed), Class::Fatal),
+        (ProxyError::Malformed, Class::Fatal),
+        (ProxyError::Authentication, Class::Fatal),
+        (ProxyError::Credentials, Class::Fatal),
+    ] {
+        assert_eq!(error.class(), class, "{error}");
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use sockeye::handshake::{Acceptance, ServerHandshake};
 use sockeye::tls::rustls;
-use sockeye::{Config, Input, Instant, SocketError};
+use sockeye::{Config, HandshakeError, Input, Instant, SocketError};
 
 use crate::certificates::Authority;
 use crate::sides::{Server, Sides};
@@ -17,6 +17,7 @@ crate::on_every_adapter!(
     a_peer_without_close_notify_after_the_closing_handshake,
     a_peer_without_close_notify_in_the_middle,
     a_peer_with_close_notify_in_the_middle,
+    a_refusal_without_close_notify,
 );
 
 type Raw = StreamOwned<ServerConnection, TcpStream>;
@@ -117,4 +118,35 @@ fn a_peer_with_close_notify_in_the_middle<S: Sides>() {
         "{error:?}"
     );
     server.join();
+}
+
+/// The head of the answer came under TLS as a whole; only the body may have been cut off.
+fn a_refusal_without_close_notify<S: Sides>() {
+    for length in ["", "Content-Length: 9\r\n"] {
+        let authority = Authority::new();
+        let config = authority.server("localhost");
+        let server = Server::new(move |stream| {
+            let session = ServerConnection::new(Arc::new(config)).unwrap();
+            let mut stream = StreamOwned::new(session, stream);
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            let answer = format!("HTTP/1.1 401 x\r\n{length}\r\nno");
+            stream.write_all(answer.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            stream.sock.shutdown(Shutdown::Write).unwrap();
+            drop(stream.read(&mut [0]));
+        });
+        let error = S::listen(&authority.connector(), &server.url("localhost")).unwrap_err();
+        let SocketError::Handshake(HandshakeError::Refused(response)) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(response.status(), 401);
+        assert_eq!(&response.body()[..], b"no");
+        assert!(!response.is_complete());
+        server.join();
+    }
 }

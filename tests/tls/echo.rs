@@ -1,13 +1,14 @@
 //! Connections that work.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use rustls::ClientConfig;
-use sockeye::Connector;
+use rustls::{ClientConfig, ServerConnection};
 use sockeye::tls::{Tls, rustls};
+use sockeye::{Config, Connector, SocketError, blocking};
 
 use crate::certificates::Authority;
-use crate::sides::{Sides, serve};
+use crate::sides::{Server, Sides, serve};
 
 crate::on_every_adapter!(
     messages_of_all_sizes,
@@ -16,6 +17,7 @@ crate::on_every_adapter!(
     a_session_that_is_resumed,
     alpn_of_a_custom_configuration,
     both_ways_at_the_same_time,
+    a_server_that_sends_before_it_reads,
 );
 
 fn payloads() -> Vec<Vec<u8>> {
@@ -95,4 +97,33 @@ fn both_ways_at_the_same_time<S: Sides>() {
     )
     .unwrap();
     server.join().unwrap();
+}
+
+/// What is to be sent has to wait for the server, and must not keep the client from reading meanwhile: one
+/// direction takes about as long as the other.
+fn a_server_that_sends_before_it_reads<S: Sides>() {
+    const COUNT: usize = 16;
+    const SIZE: usize = 1 << 20;
+    let authority = Authority::new();
+    let config = Arc::new(authority.server("localhost"));
+    let server = Server::new(move |stream| {
+        let session = ServerConnection::new(config).unwrap();
+        let stream = blocking::TlsStream::new(session, stream);
+        let mut ws = blocking::accept(stream, &Config::new())?;
+        let message = vec![7; SIZE];
+        let started = Instant::now();
+        for _ in 0..COUNT {
+            ws.send(&*message)?;
+        }
+        let sending = started.elapsed();
+        while ws.recv()?.is_some() {}
+        Ok::<_, SocketError>((sending, started.elapsed() - sending))
+    });
+    let url = server.url("localhost");
+    S::both_ways(&authority.connector(), &url, COUNT, SIZE).unwrap();
+    let (sending, receiving) = server.join().unwrap();
+    assert!(
+        sending < Duration::from_secs(1) + 5 * receiving,
+        "{sending:?} and {receiving:?}"
+    );
 }

@@ -56,21 +56,13 @@ impl Net for Blocking {
         Ok(stream.into())
     }
 
-    /// The standard library cannot bound this, so a thread does it. It waits only for a server that
-    /// does not accept what waits already.
     #[cfg(unix)]
     async fn connect_unix(
         &self,
         path: &str,
         deadline: Option<Instant>,
     ) -> Result<ClientStream, Failure> {
-        let path = path.to_owned();
-        let connect = move || std::os::unix::net::UnixStream::connect(path);
-        let stream = match deadline {
-            None => connect()?,
-            Some(deadline) => beside(deadline, connect)?,
-        };
-        Ok(stream.into())
+        Ok(unix::connect(path, deadline)?.into())
     }
 
     #[cfg(not(unix))]
@@ -202,6 +194,61 @@ fn beside<T: Send + 'static>(
 fn left(deadline: Instant) -> Option<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     (left > Duration::ZERO).then_some(left)
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::borrow::ToOwned;
+    use std::collections::BTreeSet;
+    use std::os::unix::net::UnixStream;
+    use std::string::String;
+    use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+    use super::{Failure, Instant, beside, left};
+
+    /// Connects on another thread if there is a deadline: the standard library cannot bound it. If the
+    /// server does not accept what waits already, that thread waits on, for as long as the server does that.
+    pub(super) fn connect(path: &str, deadline: Option<Instant>) -> Result<UnixStream, Failure> {
+        let Some(deadline) = deadline else {
+            return Ok(UnixStream::connect(path)?);
+        };
+        let turn = Turn::wait(path, deadline).ok_or(Failure::Late)?;
+        beside(deadline, move || {
+            let stream = UnixStream::connect(&turn.0);
+            drop(turn);
+            stream
+        })
+    }
+
+    /// The right to connect to a path. One thread at a time has it, so that a client which tries again and
+    /// again leaves no more than one behind.
+    struct Turn(String);
+
+    static TAKEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    static GIVEN_BACK: Condvar = Condvar::new();
+
+    fn taken() -> MutexGuard<'static, BTreeSet<String>> {
+        TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    impl Turn {
+        /// `None` if it is late before.
+        fn wait(path: &str, deadline: Instant) -> Option<Self> {
+            let mut taken = taken();
+            while !taken.insert(path.to_owned()) {
+                let waited = GIVEN_BACK.wait_timeout(taken, left(deadline)?);
+                taken = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            Some(Self(path.to_owned()))
+        }
+    }
+
+    impl Drop for Turn {
+        fn drop(&mut self) {
+            taken().remove(&self.0);
+            GIVEN_BACK.notify_all();
+        }
+    }
 }
 
 #[cfg(feature = "rustls")]

@@ -4,10 +4,11 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 use std::vec::Vec;
 
+use bytes::{Buf, BufMut, BytesMut};
 use rustls::{ConnectionCommon, SideData, StreamOwned};
 
 use super::stream::Stream;
@@ -40,7 +41,7 @@ const READ_SIZE: usize = 16 * 1024;
 /// }
 /// ```
 pub struct TlsStream<C, S> {
-    session: Arc<Mutex<C>>,
+    shared: Arc<Shared<C>>,
     stream: S,
     /// What was read of the stream and the session has not taken yet, from `start` on.
     received: Vec<u8>,
@@ -48,12 +49,28 @@ pub struct TlsStream<C, S> {
     /// What the stream was told last.
     read_timeout: Option<Duration>,
     write_timeout: Option<Duration>,
+    /// Whether something that left the session through this handle could not be written.
+    is_behind: bool,
+}
+
+/// What both handles have in common.
+///
+/// Nobody waits for the stream with the session in hand, so a peer that does not read keeps this side
+/// from writing only. Who takes both locks takes `outgoing` first, or does not wait for it.
+struct Shared<C> {
+    session: Mutex<C>,
+    /// Records that have left the session, in their order, which it keeps: whoever writes holds it.
+    outgoing: Mutex<BytesMut>,
 }
 
 impl<C, S> TlsStream<C, S> {
     /// A session that begins, or has begun, over this stream.
     pub fn new(session: C, stream: S) -> Self {
-        Self::with(Arc::new(Mutex::new(session)), stream)
+        let shared = Shared {
+            session: Mutex::new(session),
+            outgoing: Mutex::new(BytesMut::new()),
+        };
+        Self::with(Arc::new(shared), stream)
     }
 
     /// The stream that the session runs over.
@@ -63,7 +80,7 @@ impl<C, S> TlsStream<C, S> {
 
     /// The session. While it is borrowed, another thread that has the other half waits.
     pub fn session(&self) -> impl Deref<Target = C> {
-        lock(&self.session)
+        lock(&self.shared.session)
     }
 
     /// The same session once more, for a thread that writes while this one reads: `clone` makes another
@@ -73,17 +90,92 @@ impl<C, S> TlsStream<C, S> {
     ///
     /// Those of `clone`.
     pub fn try_clone_with(&self, clone: impl FnOnce(&S) -> io::Result<S>) -> io::Result<Self> {
-        Ok(Self::with(Arc::clone(&self.session), clone(&self.stream)?))
+        Ok(Self::with(Arc::clone(&self.shared), clone(&self.stream)?))
     }
 
-    const fn with(session: Arc<Mutex<C>>, stream: S) -> Self {
+    const fn with(shared: Arc<Shared<C>>, stream: S) -> Self {
         Self {
-            session,
+            shared,
             stream,
             received: Vec::new(),
             start: 0,
             read_timeout: None,
             write_timeout: None,
+            is_behind: false,
+        }
+    }
+}
+
+impl<C, D, S> TlsStream<C, S>
+where
+    C: DerefMut<Target = ConnectionCommon<D>>,
+    D: SideData,
+    S: Write,
+{
+    /// Writes what the session has for the peer, behind what left it before.
+    fn send(&mut self) -> io::Result<()> {
+        let outgoing = lock(&self.shared.outgoing);
+        let result = self
+            .shared
+            .send(outgoing, &mut self.stream, self.write_timeout);
+        self.is_behind = result.is_err();
+        result
+    }
+
+    /// Writes the answers of the session itself, as in a handshake. What does not leave now does later.
+    fn answer(&mut self) {
+        let session = lock(&self.shared.session);
+        if !session.wants_write() && !self.is_behind {
+            return;
+        }
+        let outgoing = match self.shared.outgoing.try_lock() {
+            Ok(outgoing) => outgoing,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            // Who writes now looks into the session when that is done.
+            Err(TryLockError::WouldBlock) => return,
+        };
+        drop(session);
+        let result = self
+            .shared
+            .send(outgoing, &mut self.stream, self.write_timeout);
+        self.is_behind = result.is_err();
+    }
+}
+
+impl<C, D> Shared<C>
+where
+    C: DerefMut<Target = ConnectionCommon<D>>,
+    D: SideData,
+{
+    /// Writes until nothing waits here or in the session.
+    fn send(
+        &self,
+        mut outgoing: MutexGuard<'_, BytesMut>,
+        stream: &mut impl Write,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        let mut patience = Patience::new(timeout);
+        loop {
+            while !outgoing.is_empty() {
+                patience.check()?;
+                match stream.write(&outgoing) {
+                    Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                    Ok(count) => outgoing.advance(count),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            let mut session = lock(&self.session);
+            if !session.wants_write() {
+                // An idle session keeps no buffer. The lock goes before that of the session: whoever
+                // finds it taken, with the session in hand, can be sure of another look.
+                *outgoing = BytesMut::new();
+                drop(outgoing);
+                return Ok(());
+            }
+            while session.wants_write() {
+                session.write_tls(&mut (&mut *outgoing).writer())?;
+            }
         }
     }
 }
@@ -107,7 +199,7 @@ where
         let mut is_eof = false;
         let mut patience = Patience::new(self.read_timeout);
         loop {
-            let mut session = lock(&self.session);
+            let mut session = lock(&self.shared.session);
             loop {
                 match session.reader().read(buffer) {
                     // Without `close_notify` the end is an error: somebody may have cut it off.
@@ -122,15 +214,14 @@ where
                 session.read_tls(&mut rest)?;
                 self.start += before - rest.len();
                 if let Err(error) = session.process_new_packets() {
+                    drop(session);
                     // The alert that says what was wrong. It may not get through.
-                    let _lost = session.write_tls(&mut self.stream);
+                    self.answer();
                     return Err(io::Error::new(ErrorKind::InvalidData, error));
                 }
             }
-            // Answers of the session itself, as in a handshake. What does not leave now does later.
-            let _later = write_all(&mut *session, &mut self.stream, self.write_timeout);
-            // The other thread may write while this one waits.
             drop(session);
+            self.answer();
             patience.check()?;
             self.received.resize(READ_SIZE, 0);
             self.start = 0;
@@ -152,20 +243,17 @@ where
     }
 
     fn write_vectored(&mut self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut session = lock(&self.session);
-        write_all(&mut *session, &mut self.stream, self.write_timeout)?;
-        let count = session.writer().write_vectored(buffers)?;
+        self.send()?;
+        let count = lock(&self.shared.session)
+            .writer()
+            .write_vectored(buffers)?;
         // They are taken, whatever happens now; a failure that lasts is one of the next call.
-        let _later = write_all(&mut *session, &mut self.stream, self.write_timeout);
+        let _later = self.send();
         Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        write_all(
-            &mut *lock(&self.session),
-            &mut self.stream,
-            self.write_timeout,
-        )?;
+        self.send()?;
         self.stream.flush()
     }
 }
@@ -191,9 +279,8 @@ where
     /// Tells the peer that this is the end, and not somebody who cut it off: `close_notify` goes out
     /// before the writing side of the stream is shut down (RFC 8446 section 6.1).
     fn shutdown_write(&mut self) -> io::Result<()> {
-        let mut session = lock(&self.session);
-        session.send_close_notify();
-        write_all(&mut *session, &mut self.stream, self.write_timeout)?;
+        lock(&self.shared.session).send_close_notify();
+        self.send()?;
         self.stream.shutdown_write()
     }
 }
@@ -207,31 +294,8 @@ impl<C, S: fmt::Debug> fmt::Debug for TlsStream<C, S> {
     }
 }
 
-fn lock<C>(session: &Mutex<C>) -> MutexGuard<'_, C> {
-    session.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Writes what the session has for the peer.
-fn write_all<C, D>(
-    session: &mut C,
-    stream: &mut impl Write,
-    timeout: Option<Duration>,
-) -> io::Result<()>
-where
-    C: DerefMut<Target = ConnectionCommon<D>>,
-    D: SideData,
-{
-    let mut patience = Patience::new(timeout);
-    while session.wants_write() {
-        patience.check()?;
-        match session.write_tls(stream) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long a call of the session's may go on that takes several of the stream's, each of which is bounded

@@ -4,7 +4,6 @@ use core::fmt;
 use std::boxed::Box;
 use std::io;
 
-use crate::HandshakeError;
 use crate::backoff::Class;
 use crate::handshake::{RedirectError, Response};
 use crate::proxy::ProxyError;
@@ -96,11 +95,7 @@ impl ConnectError {
             | Self::ProxyIo(error)
             | Self::Unix(error)
             | Self::Tls(error) => error.kind().into(),
-            Self::Proxy(ProxyError::Refused(response)) => {
-                HandshakeError::Refused(response.clone()).class()
-            }
-            Self::Proxy(error) if error.is_transient() => Class::Transient,
-            Self::Proxy(_) => Class::Fatal,
+            Self::Proxy(error) => error.class(),
             Self::Redirect { .. } => Class::Fatal,
             Self::Timeout(_) => Class::Transient,
         }

@@ -1,5 +1,7 @@
 //! What a client's connection runs over.
 
+#[cfg(feature = "futures-rustls")]
+use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 #[cfg(feature = "futures-rustls")]
@@ -32,8 +34,10 @@ pub struct ClientStream(Inner);
 #[derive(Debug)]
 enum Inner {
     Plain(Plain),
+    /// A session that a panic has left halfway is one that fails: the next record does not fit. So it is no
+    /// less safe to use after that than a plain stream, and the feature takes nothing away.
     #[cfg(feature = "futures-rustls")]
-    Tls(Box<TlsStream<Plain>>),
+    Tls(Box<AssertUnwindSafe<TlsStream<Plain>>>),
 }
 
 #[derive(Debug)]
@@ -91,7 +95,7 @@ impl ClientStream {
         };
         let connector = ::futures_rustls::TlsConnector::from(config);
         let stream = connector.connect(name, plain).await?;
-        Ok(Self(Inner::Tls(Box::new(stream))))
+        Ok(Self(Inner::Tls(Box::new(AssertUnwindSafe(stream)))))
     }
 }
 
@@ -114,45 +118,12 @@ macro_rules! inner {
         match &mut $self.get_mut().0 {
             Inner::Plain($stream) => $call,
             #[cfg(feature = "futures-rustls")]
-            Inner::Tls($stream) => $call,
+            Inner::Tls(boxed) => {
+                let $stream = &mut ***boxed;
+                $call
+            }
         }
     };
-}
-
-impl AsyncRead for ClientStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        inner!(self, stream => Pin::new(stream).poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for ClientStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        inner!(self, stream => Pin::new(stream).poll_write(cx, buffer))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        inner!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        inner!(self, stream => Pin::new(stream).poll_close(cx))
-    }
 }
 
 macro_rules! plain {
@@ -165,38 +136,46 @@ macro_rules! plain {
     };
 }
 
-impl AsyncRead for Plain {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        plain!(self, stream => Pin::new(stream).poll_read(cx, buffer))
-    }
+/// Passes the methods of the traits on.
+macro_rules! pass_on {
+    ($name:ident, $pick:ident) => {
+        impl AsyncRead for $name {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: &mut [u8],
+            ) -> Poll<io::Result<usize>> {
+                $pick!(self, stream => Pin::new(stream).poll_read(cx, buffer))
+            }
+        }
+
+        impl AsyncWrite for $name {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffer: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                $pick!(self, stream => Pin::new(stream).poll_write(cx, buffer))
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buffers: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                $pick!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                $pick!(self, stream => Pin::new(stream).poll_flush(cx))
+            }
+
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                $pick!(self, stream => Pin::new(stream).poll_close(cx))
+            }
+        }
+    };
 }
 
-impl AsyncWrite for Plain {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        plain!(self, stream => Pin::new(stream).poll_write(cx, buffer))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffers: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        plain!(self, stream => Pin::new(stream).poll_write_vectored(cx, buffers))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        plain!(self, stream => Pin::new(stream).poll_flush(cx))
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        plain!(self, stream => Pin::new(stream).poll_close(cx))
-    }
-}
+pass_on!(ClientStream, inner);
+pass_on!(Plain, plain);

@@ -96,28 +96,6 @@ impl ProxyError {
             None
         }
     }
-
-    /// Whether another attempt may succeed: the proxy did not reach the server, or went away. It is
-    /// not worth another one if the proxy does not want the client, or is no proxy.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Refused(response) => matches!(response.status(), 408 | 425 | 429 | 500..=599),
-            Self::Failed(failure) => matches!(
-                failure,
-                SocksFailure::General
-                    | SocksFailure::NetworkUnreachable
-                    | SocksFailure::HostUnreachable
-                    | SocksFailure::ConnectionRefused
-                    | SocksFailure::TtlExpired
-            ),
-            Self::Eof => true,
-            Self::Target
-            | Self::Http(_)
-            | Self::Malformed
-            | Self::Authentication
-            | Self::Credentials => false,
-        }
-    }
 }
 
 impl fmt::Display for ProxyError {
