@@ -11,6 +11,7 @@
 #![expect(clippy::print_stdout, reason = "a command line tool reports there")]
 
 use core::error::Error;
+use core::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -49,7 +50,15 @@ async fn main() -> Result<(), AnyError> {
 async fn serve(listener: TcpListener) -> Result<(), AnyError> {
     println!("listening on {}", listener.local_addr()?);
     loop {
-        let (stream, peer) = listener.accept().await?;
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            // Out of file descriptors, perhaps: some will be free soon.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
         tokio::spawn(async move {
             if let Err(error) = serve_connection(stream).await {
                 eprintln!("{peer}: {error}");

@@ -29,8 +29,9 @@ const RING: usize = 4 * 1024;
 const MESSAGE: usize = 1024 * 1024;
 /// The device sends so much at a time.
 const PIECE: usize = 512;
-/// At most so much is read at a time, because the server's echoes of it have to be kept.
-const PART: usize = 1024;
+/// At most so much is read at a time, because the server's echoes of it have to be kept: in a buffer of
+/// 1 KiB, where the last frame wants room for the longest header.
+const PART: usize = 960;
 /// Both ends send a ping whenever the device has sent so much.
 const PING_EVERY: usize = 64 * 1024;
 const PINGS: usize = MESSAGE / PING_EVERY;

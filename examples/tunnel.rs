@@ -9,6 +9,7 @@
 //! themselves. Whoever may connect to the exit may use it: put it behind authentication.
 #![allow(clippy::print_stdout, reason = "it talks to people")]
 
+use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
 
@@ -51,22 +52,23 @@ enum End {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let options = Options::parse();
-    let config = config(&options);
-    match options.end {
+    let Options { end, deflate } = Options::parse();
+    match end {
         End::Enter { addr, url } => {
+            let config = config(Role::Client, deflate.then(Deflate::client));
             let request = ClientRequest::new(&url)?;
             let listener = listen(addr).await?;
             loop {
-                let (stream, _) = listener.accept().await?;
+                let stream = next(&listener).await;
                 let (request, config) = (request.clone(), config.clone());
                 tokio::spawn(async move { report(enter(stream, &request, &config).await) });
             }
         }
         End::Exit { addr, to } => {
+            let config = config(Role::Server, deflate.then(Deflate::server));
             let listener = listen(addr).await?;
             loop {
-                let (stream, _) = listener.accept().await?;
+                let stream = next(&listener).await;
                 let (to, config) = (to.clone(), config.clone());
                 tokio::spawn(async move { report(exit(stream, &to, &config).await) });
             }
@@ -74,15 +76,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-fn config(options: &Options) -> Config {
+fn config(role: Role, deflate: Option<Deflate>) -> Config {
     // Pieces of messages: what is in the middle is never put together.
     let config = Config::new()
         .with_delivery(Delivery::Chunks)
-        .with_timeouts(Timeouts::suggested(Role::Server));
-    if options.deflate {
-        config.with_deflate(Deflate::client())
-    } else {
-        config
+        .with_timeouts(Timeouts::suggested(role));
+    match deflate {
+        Some(deflate) => config.with_deflate(deflate),
+        None => config,
     }
 }
 
@@ -90,6 +91,20 @@ async fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(addr).await?;
     println!("listening on {}", listener.local_addr()?);
     Ok(listener)
+}
+
+/// The next connection.
+async fn next(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            // Out of file descriptors, perhaps: some will be free soon.
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
 }
 
 fn report(result: Result<(u64, u64), SocketError>) {

@@ -2,7 +2,7 @@
 //! lost.
 //!
 //! ```sh
-//! cargo run --example wss_client --features tokio-rustls -- wss://echo.websocket.org/
+//! cargo run --example wss_client -- wss://echo.websocket.org/
 //! ```
 #![allow(clippy::print_stdout, reason = "an example talks to its user")]
 

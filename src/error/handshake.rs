@@ -41,8 +41,8 @@ pub enum HandshakeError {
     Version,
     /// The list of extensions does not fit its grammar (RFC 6455 section 9.1), or is absurdly long.
     BadExtension,
-    /// The server answered with another status than 101, or than 200 to 299 over HTTP/2 and HTTP/3. Not the end of the world: look at the
-    /// response.
+    /// The server answered with another status than 101, or than 200 to 299 over HTTP/2 and HTTP/3.
+    /// Not the end of the world: look at the response.
     Refused(Box<Response>),
     /// More informational (1xx) responses than a client puts up with.
     TooManyInformational,

@@ -22,6 +22,11 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it, and waits for a first line of output. There is none if it ends before.
     pub(crate) fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(name, arguments, &[])
+    }
+
+    /// The same, with variables of its environment.
+    pub(crate) fn start_with(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         // Examples lie next to the folder of the tests.
         let mut program = std::env::current_exe().unwrap();
         program.pop();
@@ -30,6 +35,7 @@ impl Program {
         program.push(name);
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
