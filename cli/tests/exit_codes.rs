@@ -50,6 +50,8 @@ fn usage() {
         &["connect", "ws://127.0.0.1:1/", "--close", "1006"],
         &["connect", "ws://127.0.0.1:1/", "--count", "0"],
         &["bench", "ws://127.0.0.1:1/", "--size", "big"],
+        &["bench", "ws://127.0.0.1:1/", "--size", "9000000000G"],
+        &["bench", "ws://127.0.0.1:1/", "--size", "2G"],
         &["unknown"],
     ] {
         assert_exit(&run(args, b""), 1);
