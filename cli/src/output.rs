@@ -111,6 +111,21 @@ impl Messages {
     }
 }
 
+/// In place of a secret.
+pub(crate) const HIDDEN: &str = "(hidden)";
+
+/// A URL, perhaps a wrong one, without the user name and password in it.
+pub(crate) fn without_userinfo(url: &str) -> String {
+    let Some((userinfo, rest)) = url.rsplit_once('@') else {
+        return printable(url).to_string();
+    };
+    let scheme = match userinfo.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://"),
+        None => String::new(),
+    };
+    format!("{}{HIDDEN}@{}", printable(&scheme), printable(rest))
+}
+
 /// The text without what a terminal would obey: control characters are escaped.
 pub(crate) fn printable(text: &str) -> Printable<'_> {
     Printable(text)
@@ -163,6 +178,19 @@ mod tests {
         );
         assert_eq!(printable("\u{202e}x").to_string(), "\\u{202e}x");
         assert_eq!(printable("größer κόσμε").to_string(), "größer κόσμε");
+    }
+
+    #[test]
+    fn urls_without_secrets() {
+        for (url, shown) in [
+            ("ws://host/path", "ws://host/path"),
+            ("ws://a:b@host/", "ws://(hidden)@host/"),
+            ("ws://a:b/@c@host", "ws://(hidden)@host"),
+            ("a:b@host", "(hidden)@host"),
+            ("a:b@", "(hidden)@"),
+        ] {
+            assert_eq!(without_userinfo(url), shown);
+        }
     }
 
     #[test]

@@ -60,6 +60,33 @@ fn usage() {
     assert_exit(&run(&["connect", "--help"], b""), 0);
 }
 
+/// Whatever is wrong about them.
+#[test]
+fn credentials_are_not_told() {
+    let url = "ws://127.0.0.1:1/";
+    for args in [
+        &["connect", "ws://ada:sesame@127.0.0.1:1/"][..],
+        &["connect", "ada:sesame@127.0.0.1:1"],
+        &["connect", "http://ada:sesame@127.0.0.1:1/"],
+        &["connect", "ws://ada:ses/@me:sesame@127.0.0.1:1/"],
+        &["bench", "wss://ada:sesame@127.0.0.1:1/"],
+        &["connect", url, "--proxy", "ftp://ada:sesame@127.0.0.1:1"],
+        &["connect", url, "--proxy=http://ada:sesame@127.0.0.1:x"],
+        &["bench", url, "--proxy", "http://ada:sesame@"],
+        // There is no such argument, and no such command.
+        &["ws://ada:sesame@127.0.0.1:1/"],
+        &["connect", url, "http://ada:sesame@127.0.0.1:1"],
+        &["connect", url, "--via=http://ada:sesame@127.0.0.1:1"],
+        &["connect", url, "-H", "Authorization Bearer sesame"],
+    ] {
+        let output = run(args, b"");
+        assert_exit(&output, 1);
+        let stderr = stderr(&output);
+        assert!(!stderr.contains("sesame"), "{args:?}: {stderr}");
+        assert!(stderr.contains("error"), "{stderr}");
+    }
+}
+
 #[test]
 fn input_that_is_not_text() {
     let echo = Echo::start(&[]);
