@@ -14,6 +14,7 @@ mod request;
 mod server;
 mod session;
 mod signals;
+mod stdout;
 
 use std::future::Future;
 use std::process::ExitCode;
