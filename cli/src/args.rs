@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use sockeye::{CloseCode, Limits, MAX_REASON_LEN};
 
+/// The largest message that `bench` makes.
+const MAX_SENT: usize = 1 << 30;
+
 /// The largest message that is received.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct MaxMessage {
@@ -73,6 +76,14 @@ pub(crate) fn size(text: &str) -> Result<usize, String> {
         .ok_or_else(|| "a size is as 512, 64k, 16M or 1G".into())
 }
 
+/// As [`size`], for messages that are sent: what is larger is a slip, and no memory has room for it.
+pub(crate) fn sent_size(text: &str) -> Result<usize, String> {
+    size(text).and_then(|bytes| match bytes {
+        0..=MAX_SENT => Ok(bytes),
+        _ => Err("at most 1G is sent as one message".into()),
+    })
+}
+
 /// Seconds, perhaps with a fraction, or with `ms`, `s`, `m` or `h`.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
@@ -140,6 +151,13 @@ mod tests {
         ] {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_that_are_sent() {
+        assert_eq!(sent_size("1G"), Ok(1 << 30));
+        assert!(sent_size("1025M").is_err());
+        assert!(sent_size("9000000000G").is_err());
     }
 
     #[test]

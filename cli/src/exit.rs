@@ -16,7 +16,7 @@ pub(crate) const TABLE: &str = "\
 Exit codes:
   0    done, and connections were closed with 1000, 1001 or no code
   1    usage: arguments, the URL, a header, or input that cannot be sent
-  2    transport: no such host, nobody listens, TLS failed, the connection broke
+  2    transport: no such host, nobody listens, TLS failed, the connection broke, nobody reads stdout
   3    the server refused the opening handshake, or got it wrong
   4    the peer broke the protocol or a limit; `inspect`: a rule is violated
   5    timeout: connecting, a pong, or the closing handshake

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye::{CloseCode, Prepared, SocketError};
+use sockeye::tokio::TokioIo;
+use sockeye::{CloseCode, Message, Prepared, SendHalf, SocketError};
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -14,10 +16,11 @@ use tokio::task::JoinSet;
 use crate::args::{Close, Patience};
 use crate::exit::{Exit, Failure};
 use crate::input::{self, Cut, Item};
-use crate::output::{DIM, GREEN, Messages, note, report};
+use crate::output::{DIM, GREEN, note, report};
 use crate::server;
 use crate::session;
 use crate::signals::Interrupts;
+use crate::stdout::{Messages, unwritable};
 
 /// So many lines may wait for a client that is slow. It misses what is older.
 const BACKLOG: usize = 1024;
@@ -66,23 +69,26 @@ async fn one(
     options: &Options,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
-    let accept = async {
-        loop {
-            let (stream, peer) = server::next(&listener).await;
-            match options
-                .server
-                .accept(stream, &options.server.config())
-                .await
-            {
-                Ok(ws) => break ws,
-                Err(error) => note(format_args!("{DIM}{peer}: {error}{DIM:#}")),
+    // All at the same time: who connects and says nothing does not keep the others out.
+    let mut asking = JoinSet::new();
+    let config = options.server.config();
+    let ws = loop {
+        let (peer, asked) = tokio::select! {
+            () = interrupts.asked() => return Ok(Exit::Interrupted),
+            (stream, peer) = server::next(&listener) => {
+                let config = config.clone();
+                asking.spawn(async move { (peer, server::asked(stream, &config).await) });
+                continue;
             }
+            Some(Ok(asked)) = asking.join_next() => asked,
+        };
+        let accepted = async { options.server.answer(asked?).await };
+        match accepted.await {
+            Ok(ws) => break ws,
+            Err(error) => note(format_args!("{DIM}{peer}: {error}{DIM:#}")),
         }
     };
-    let ws = tokio::select! {
-        ws = accept => ws,
-        () = interrupts.asked() => return Ok(Exit::Success),
-    };
+    drop(asking);
     drop(listener);
     let wait = match stdin().is_terminal() {
         true => Duration::ZERO,
@@ -102,9 +108,6 @@ async fn one(
     session::run(ws, session, interrupts).await
 }
 
-/// A message and the number of who sent it.
-type Received = (u64, sockeye::Message<'static>);
-
 async fn many(
     listener: TcpListener,
     options: Options,
@@ -122,10 +125,11 @@ async fn many(
     let result = loop {
         tokio::select! {
             () = interrupts.asked() => break Ok(()),
-            Some(message) = messages.recv() => {
-                if let Err(error) = write(&mut output, message, &mut messages) {
-                    break Err(error);
-                }
+            written = output.written() => if let Err(error) = written {
+                break unwritable(error);
+            },
+            Some((number, message)) = messages.recv(), if output.has_room() => {
+                output.message_of(number, &message);
             }
             line = lines.recv(), if is_input => match line.transpose() {
                 // Without clients nobody hears it.
@@ -150,38 +154,23 @@ async fn many(
     };
     drop(listener);
     stop.send_replace(true);
+    while output.has_room()
+        && let Ok((number, message)) = messages.try_recv()
+    {
+        output.message_of(number, &message);
+    }
     // Clients that wait for stdout wait no more.
     drop(messages);
-    while clients.join_next().await.is_some() {}
-    match result {
-        // A reader that has enough is no failure.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::from(error).while_doing("writing to stdout"))
-        }
-        _ => Ok(Exit::Success),
-    }
-}
-
-/// Writes a message and those that wait behind it, before somebody waits to see them.
-fn write(
-    output: &mut Messages,
-    (peer, message): Received,
-    more: &mut mpsc::Receiver<Received>,
-) -> io::Result<()> {
-    output.message_of(peer, &message)?;
-    for _ in 0..UNWRITTEN {
-        let Ok((peer, message)) = more.try_recv() else {
-            break;
-        };
-        output.message_of(peer, &message)?;
-    }
-    output.flush()
+    let all_ended = async { while clients.join_next().await.is_some() {} };
+    let ((), written) = tokio::join!(all_ended, output.finish(interrupts));
+    result.and(written).map(|()| Exit::Success)
 }
 
 struct Client {
     number: u64,
     news: broadcast::Receiver<Prepared>,
-    messages: mpsc::Sender<Received>,
+    /// To stdout, with the number.
+    messages: mpsc::Sender<(u64, Message<'static>)>,
     stopped: watch::Receiver<bool>,
 }
 
@@ -207,33 +196,24 @@ impl Client {
             messages,
             mut stopped,
         } = self;
-        let ws = options
-            .server
-            .accept(stream, &options.server.config())
-            .await?;
+        let config = options.server.config();
+        let ws = tokio::select! {
+            ws = options.server.accept(stream, &config) => ws?,
+            () = server::ended(&mut stopped) => {
+                return Err(io::Error::from(io::ErrorKind::Interrupted).into());
+            }
+        };
         note(format_args!(
             "{GREEN}{number}:{GREEN:#} {DIM}connected from {peer}{DIM:#}"
         ));
         let (mut receiver, mut sender) = ws.split_with(TcpStream::into_split);
         let sending = async move {
-            loop {
-                tokio::select! {
-                    () = server::ended(&mut stopped) => {
-                        let _closing = sender.close(CloseCode::GOING_AWAY, "the server ends").await;
-                        return;
-                    }
-                    line = news.recv() => match line {
-                        Ok(line) => {
-                            // The receiving side finds out why it failed.
-                            let _sent = sender.send_prepared(&line).await;
-                        }
-                        Err(RecvError::Lagged(count)) => note(format_args!(
-                            "{GREEN}{number}:{GREEN:#} {DIM}is slow and missed {count} lines{DIM:#}"
-                        )),
-                        Err(RecvError::Closed) => return,
-                    }
-                }
+            tokio::select! {
+                // A line that the client does not take ends here: closing has a deadline.
+                () = server::ended(&mut stopped) => {}
+                () = send_all(number, &mut sender, &mut news) => return,
             }
+            let _closing = sender.close(CloseCode::GOING_AWAY, "the server ends").await;
         };
         let receiving = async move {
             while let Some(message) = receiver.recv().await? {
@@ -248,5 +228,25 @@ impl Client {
             () = &mut sending => receiving.await?,
         };
         closed.ok_or_else(|| sockeye::Error::Eof.into())
+    }
+}
+
+/// Sends a client every line, until there are no more.
+async fn send_all(
+    number: u64,
+    sender: &mut SendHalf<TokioIo<OwnedWriteHalf>>,
+    news: &mut broadcast::Receiver<Prepared>,
+) {
+    loop {
+        match news.recv().await {
+            Ok(line) => {
+                // The receiving side finds out why it failed.
+                let _sent = sender.send_prepared(&line).await;
+            }
+            Err(RecvError::Lagged(count)) => note(format_args!(
+                "{GREEN}{number}:{GREEN:#} {DIM}is slow and missed {count} lines{DIM:#}"
+            )),
+            Err(RecvError::Closed) => return,
+        }
     }
 }

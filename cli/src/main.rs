@@ -14,10 +14,12 @@ mod request;
 mod server;
 mod session;
 mod signals;
+mod stdout;
 
 use std::future::Future;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use exit::{Exit, Failure};
@@ -44,7 +46,8 @@ enum Command {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            hide_secrets(&mut error);
             // A reader that went away wants no help.
             let _printed = error.print();
             return match error.exit_code() {
@@ -66,6 +69,29 @@ fn main() -> ExitCode {
             output::report(&failure);
             failure.exit().into()
         }
+    }
+}
+
+/// An argument that is refused is told, but not what only its owner should know: the credentials of a
+/// URL, wherever it was put, and headers.
+fn hide_secrets(error: &mut clap::Error) {
+    let is_header = matches!(
+        error.get(ContextKind::InvalidArg),
+        Some(ContextValue::String(name)) if name.contains("--header")
+    );
+    for kind in [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ] {
+        let Some(ContextValue::String(told)) = error.get(kind) else {
+            continue;
+        };
+        let told = match kind {
+            ContextKind::InvalidValue if is_header => output::HIDDEN.into(),
+            _ => output::without_userinfo(told),
+        };
+        error.insert(kind, ContextValue::String(told));
     }
 }
 

@@ -7,7 +7,7 @@ use sockeye::{Config, Deflate, Instant, Timeouts};
 
 use crate::args::{self, MaxMessage};
 use crate::exit::Failure;
-use crate::output::{CYAN, DIM, note, printable};
+use crate::output::{CYAN, DIM, HIDDEN, note, printable, without_userinfo};
 
 /// How long a peer that was asked for a sign of life has for it.
 const PONG_TIMEOUT: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ impl Handshake {
             false => format!("ws://{}", self.url),
         };
         let mut request = ClientRequest::new(&url)
-            .map_err(|error| Failure::from(error).while_doing(printable(&self.url)))?;
+            .map_err(|error| Failure::from(error).while_doing(without_userinfo(&self.url)))?;
         for (name, value) in &self.headers {
             request = request.with_header(name, value);
         }
@@ -94,14 +94,21 @@ pub(crate) fn show_request(request: &ClientRequest, config: &Config) {
     };
     for line in String::from_utf8_lossy(head).lines() {
         let (name, value) = line.split_once(": ").unwrap_or((line, ""));
-        let hidden = match () {
-            () if name.eq_ignore_ascii_case("Sec-WebSocket-Key") => Some("(16 random bytes)"),
-            () if name.eq_ignore_ascii_case("Authorization") => Some("(hidden)"),
-            () => None,
-        };
-        show_line('>', name, hidden.unwrap_or(value));
+        if name.eq_ignore_ascii_case("Sec-WebSocket-Key") {
+            show_line('>', name, "(16 random bytes)");
+        } else {
+            show_line('>', name, value);
+        }
     }
 }
+
+/// Headers that let who knows them be somebody else.
+const SECRETS: [&str; 4] = [
+    "Authorization",
+    "Cookie",
+    "Proxy-Authorization",
+    "Set-Cookie",
+];
 
 /// Shows a server's answer, with what it says if it refuses.
 pub(crate) fn show_response(response: &Response) {
@@ -122,11 +129,19 @@ fn show_line(direction: char, name: &str, value: &str) {
     match (name, value) {
         ("", "") => {}
         (line, "") => note(format_args!("{DIM}{direction}{DIM:#} {}", printable(line))),
-        (name, value) => note(format_args!(
-            "{DIM}{direction}{DIM:#} {CYAN}{}:{CYAN:#} {}",
-            printable(name),
-            printable(value)
-        )),
+        (name, value) => {
+            let is_secret = |secret: &&str| name.eq_ignore_ascii_case(secret);
+            let value = if SECRETS.iter().any(is_secret) {
+                HIDDEN
+            } else {
+                value
+            };
+            note(format_args!(
+                "{DIM}{direction}{DIM:#} {CYAN}{}:{CYAN:#} {}",
+                printable(name),
+                printable(value)
+            ));
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sockeye::handshake::Acceptance;
 use sockeye::tokio::TokioIo;
-use sockeye::{Config, Deflate, WebSocket};
+use sockeye::{Config, Deflate, SocketError, Upgrade, WebSocket};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -70,9 +70,15 @@ impl Serve {
         &self,
         stream: TcpStream,
         config: &Config,
-    ) -> Result<WebSocket<TokioIo<TcpStream>>, sockeye::SocketError> {
-        stream.set_nodelay(true)?;
-        let upgrade = sockeye::tokio::receive(stream, config).await?;
+    ) -> Result<WebSocket<TokioIo<TcpStream>>, SocketError> {
+        self.answer(asked(stream, config).await?).await
+    }
+
+    /// Accepts what a client asked for.
+    pub(crate) async fn answer(
+        &self,
+        upgrade: Upgrade<TokioIo<TcpStream>>,
+    ) -> Result<WebSocket<TokioIo<TcpStream>>, SocketError> {
         let chosen = upgrade
             .request()
             .subprotocols()
@@ -83,6 +89,15 @@ impl Serve {
         };
         upgrade.accept(acceptance).await
     }
+}
+
+/// What a client asks for.
+pub(crate) async fn asked(
+    stream: TcpStream,
+    config: &Config,
+) -> Result<Upgrade<TokioIo<TcpStream>>, SocketError> {
+    stream.set_nodelay(true)?;
+    sockeye::tokio::receive(stream, config).await
 }
 
 /// The next client. Without file descriptors no connection can be accepted; some will be free later.

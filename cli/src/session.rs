@@ -14,8 +14,9 @@ use tokio::sync::{Notify, mpsc};
 use crate::args::{Close, Patience};
 use crate::exit::{Exit, Failure, meaning};
 use crate::input::{self, Cut, Item};
-use crate::output::{DIM, Messages, hex_preview, note, printable};
+use crate::output::{DIM, hex_preview, note, printable};
 use crate::signals::Interrupts;
+use crate::stdout::{Messages, unwritable};
 
 /// How a conversation goes, and when it ends.
 #[derive(Debug)]
@@ -41,37 +42,45 @@ where
     if options.verbose {
         ws.set_observer(Arc::new(Narrator));
     }
-    let count = options.count;
+    let mut left = options.count;
     let (mut receiver, sender) = ws.split();
     // Two tasks: a peer that sends before it takes more must not wait for one that does the same.
     let stop = Arc::new(Notify::new());
     let sending = tokio::spawn(send(sender, options, Arc::clone(&stop)));
 
-    let mut output = Output::new(count);
-    loop {
+    let mut output = Messages::new();
+    // Nothing more is to be written.
+    let mut is_done = false;
+    let ended = loop {
         tokio::select! {
             biased;
             () = interrupts.asked() => stop.notify_one(),
-            message = receiver.recv() => match message? {
-                Some(message) if output.is_done => drop(message),
-                Some(message) => {
-                    output.take(|messages| messages.message(&message))?;
-                    if output.is_done {
-                        stop.notify_one();
-                    }
-                }
-                None => break,
+            written = output.written() => if let Err(error) = written {
+                unwritable(error)?;
+                is_done = true;
+                stop.notify_one();
             },
-            // There is nothing more for now: somebody waits to see what there was.
-            () = std::future::ready(()), if output.is_dirty => {
-                output.flush()?;
-                if output.is_done {
-                    stop.notify_one();
+            // What comes until the other side closes as well is not worth waiting for.
+            message = receiver.recv(), if output.has_room() || is_done || interrupts.were_asked() => {
+                match message {
+                    Ok(Some(message)) if is_done || !output.has_room() => drop(message),
+                    Ok(Some(message)) => {
+                        output.message(&message);
+                        left = left.map(|left| left.saturating_sub(1));
+                        if left == Some(0) {
+                            is_done = true;
+                            stop.notify_one();
+                        }
+                    }
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
                 }
             }
         }
-    }
-    output.flush()?;
+    };
+    let written = output.finish(interrupts).await;
+    ended?;
+    written?;
     stop.notify_one();
     if let Ok(result) = sending.await {
         result?;
@@ -89,53 +98,6 @@ pub(crate) fn outcome(closed: &Closed) -> Result<Exit, Failure> {
         CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS => Ok(Exit::Success),
         _ if is_reply => Ok(Exit::Success),
         code => Err(Failure::closed(code, closed.reason())),
-    }
-}
-
-/// Stdout, until enough was written or nobody reads it any more.
-struct Output {
-    messages: Messages,
-    left: Option<u64>,
-    is_dirty: bool,
-    is_done: bool,
-}
-
-impl Output {
-    fn new(count: Option<u64>) -> Self {
-        Self {
-            messages: Messages::new(),
-            left: count,
-            is_dirty: false,
-            is_done: false,
-        }
-    }
-
-    fn take(&mut self, write: impl FnOnce(&mut Messages) -> io::Result<()>) -> Result<(), Failure> {
-        let result = write(&mut self.messages);
-        self.is_dirty = true;
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(1);
-            self.is_done = *left == 0;
-        }
-        self.check(result)
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        self.is_dirty = false;
-        let result = self.messages.flush();
-        self.check(result)
-    }
-
-    /// A reader that has enough, such as `head`, is no failure.
-    fn check(&mut self, result: io::Result<()>) -> Result<(), Failure> {
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.is_done = true;
-                self.is_dirty = false;
-                Ok(())
-            }
-            result => result.map_err(|error| Failure::from(error).while_doing("writing to stdout")),
-        }
     }
 }
 

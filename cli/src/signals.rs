@@ -23,9 +23,14 @@ impl Interrupts {
         Ok(Self(asked))
     }
 
+    /// Whether [`asked`](Self::asked) was ready.
+    pub(crate) fn were_asked(&self) -> bool {
+        self.0.is_terminated()
+    }
+
     /// Ready once. Cancel safe.
     pub(crate) async fn asked(&mut self) {
-        if self.0.is_terminated() {
+        if self.were_asked() {
             return std::future::pending().await;
         }
         let _asked = (&mut self.0).await;

@@ -8,6 +8,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Echo, assert_exit, run, server, stderr, stdout};
 use serde_json::Value;
 use sockeye::{Config, blocking};
@@ -139,7 +141,7 @@ fn no_coordinated_omission() {
         while let Some(message) = ws.recv().unwrap() {
             count += 1;
             if count == 20 {
-                std::thread::sleep(std::time::Duration::from_millis(500));
+                std::thread::sleep(Duration::from_millis(500));
             }
             ws.send(message).unwrap();
         }
@@ -162,6 +164,81 @@ fn no_coordinated_omission() {
     let in_turns = measure(&url, &args);
     serving.join().unwrap();
     assert!(late(&in_turns) < 20.0, "{in_turns}");
+}
+
+/// Many messages that are due while nobody takes them, of which a few fit into buffers.
+const UNSENT: [&str; 10] = [
+    "--json",
+    "--rate",
+    "1000",
+    "--size",
+    "64k",
+    "-c",
+    "1",
+    "--warmup",
+    "0",
+    "--duration",
+];
+
+/// A server that stops to read and then is gone: what was due meanwhile is lost, sent or not.
+#[test]
+fn what_was_due_on_a_lost_connection() {
+    let (url, serving) = server(|stream| {
+        let mut ws = blocking::accept(stream, &Config::new()).unwrap();
+        let first = ws.recv().unwrap().unwrap();
+        ws.send(first).unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+    });
+    let output = run(&[&["bench", &url], &UNSENT[..], &["10"]].concat(), b"");
+    serving.join().unwrap();
+    assert_ne!(output.status.code(), Some(0));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(number(&report, "/errors"), 1.0);
+    assert!(number(&report, "/lost") >= 1300.0, "{report}");
+}
+
+/// Interrupted while the server does not read: what was due until then is sent or lost.
+#[cfg(unix)]
+#[test]
+fn what_was_due_before_an_interrupt() {
+    let (interrupted, is_interrupted) = std::sync::mpsc::channel();
+    let (url, serving) = server(move |stream| {
+        let mut ws = blocking::accept(stream, &Config::new()).unwrap();
+        is_interrupted.recv().unwrap();
+        while let Some(message) = ws.recv().unwrap() {
+            ws.send(message).unwrap();
+        }
+    });
+    let args = [&["bench", &url], &UNSENT[..], &["60"]].concat();
+    let child = common::command(&args).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(2500));
+    common::signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(500));
+    interrupted.send(()).unwrap();
+    let output = common::wait(child);
+    serving.join().unwrap();
+    assert_exit(&output, 0);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(number(&report, "/errors"), 0.0);
+    let due = number(&report, "/lost") + number(&report, "/messages");
+    assert!((1500.0..3500.0).contains(&due), "{report}");
+    assert!(number(&report, "/lost") >= 1000.0, "{report}");
+}
+
+/// Interrupted while all is well: nothing is lost.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_loses_nothing() {
+    let echo = Echo::start(&[]);
+    for load in [&["--rate", "2000"], &["--depth", "8"]] {
+        let args = [&["bench", &echo.url, "--json", "--warmup", "0"], &load[..]].concat();
+        let child = common::command(&args).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1200));
+        common::signal(&child, "INT");
+        let output = common::wait(child);
+        assert_exit(&output, 0);
+        check(&serde_json::from_slice(&output.stdout).unwrap());
+    }
 }
 
 #[test]

@@ -8,9 +8,9 @@
 
 mod common;
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 
-use common::{Echo, assert_exit, command, finish, run, server, stderr, stdout};
+use common::{Echo, assert_exit, command, finish, listening_at, run, server, stderr, stdout};
 use sockeye::handshake::Acceptance;
 use sockeye::{CloseCode, Config, blocking};
 
@@ -166,6 +166,42 @@ fn what_the_server_is_told() {
 }
 
 #[test]
+fn secrets_are_not_shown() {
+    let (url, serving) = server(|stream| {
+        let upgrade = blocking::Upgrade::receive(stream, &Config::new()).unwrap();
+        let acceptance = Acceptance::new().with_header("Set-Cookie", "session=sesame");
+        let mut ws = upgrade.accept(acceptance).unwrap();
+        while ws.recv().unwrap().is_some() {}
+    });
+    let args = [
+        "connect",
+        &url,
+        "-v",
+        "--wait",
+        "0",
+        "-H",
+        "cookie: session=sesame",
+        "-H",
+        "Proxy-Authorization: Basic sesame",
+        "-H",
+        "authorization: Bearer sesame",
+    ];
+    let output = run(&args, b"");
+    serving.join().unwrap();
+    assert_exit(&output, 0);
+    let stderr = stderr(&output);
+    for line in [
+        "> cookie: (hidden)",
+        "> Proxy-Authorization: (hidden)",
+        "> authorization: (hidden)",
+        "< Set-Cookie: (hidden)",
+    ] {
+        assert!(stderr.contains(line), "{line} in {stderr}");
+    }
+    assert!(!stderr.contains("sesame"), "{stderr}");
+}
+
+#[test]
 fn pings_and_round_trips() {
     let echo = Echo::start(&[]);
     let output = run(
@@ -246,21 +282,4 @@ fn listen_to_many() {
     assert_eq!(line, "4: binary, 2 bytes: 00 ff\n");
     listening.kill().unwrap();
     listening.wait().unwrap();
-}
-
-/// The URL that a listening program tells on stderr.
-fn listening_at(child: &mut std::process::Child) -> String {
-    let mut line = Vec::new();
-    let stderr = child.stderr.as_mut().unwrap();
-    // No more than the line: the rest is for who waits for the end.
-    loop {
-        let mut byte = [0];
-        stderr.read_exact(&mut byte).unwrap();
-        if byte == *b"\n" {
-            break;
-        }
-        line.extend(byte);
-    }
-    let line = String::from_utf8(line).unwrap();
-    line.strip_prefix("listening on ").unwrap().to_owned()
 }

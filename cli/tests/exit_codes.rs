@@ -50,12 +50,41 @@ fn usage() {
         &["connect", "ws://127.0.0.1:1/", "--close", "1006"],
         &["connect", "ws://127.0.0.1:1/", "--count", "0"],
         &["bench", "ws://127.0.0.1:1/", "--size", "big"],
+        &["bench", "ws://127.0.0.1:1/", "--size", "9000000000G"],
+        &["bench", "ws://127.0.0.1:1/", "--size", "2G"],
         &["unknown"],
     ] {
         assert_exit(&run(args, b""), 1);
     }
     assert_exit(&run(&["--help"], b""), 0);
     assert_exit(&run(&["connect", "--help"], b""), 0);
+}
+
+/// Whatever is wrong about them.
+#[test]
+fn credentials_are_not_told() {
+    let url = "ws://127.0.0.1:1/";
+    for args in [
+        &["connect", "ws://ada:sesame@127.0.0.1:1/"][..],
+        &["connect", "ada:sesame@127.0.0.1:1"],
+        &["connect", "http://ada:sesame@127.0.0.1:1/"],
+        &["connect", "ws://ada:ses/@me:sesame@127.0.0.1:1/"],
+        &["bench", "wss://ada:sesame@127.0.0.1:1/"],
+        &["connect", url, "--proxy", "ftp://ada:sesame@127.0.0.1:1"],
+        &["connect", url, "--proxy=http://ada:sesame@127.0.0.1:x"],
+        &["bench", url, "--proxy", "http://ada:sesame@"],
+        // There is no such argument, and no such command.
+        &["ws://ada:sesame@127.0.0.1:1/"],
+        &["connect", url, "http://ada:sesame@127.0.0.1:1"],
+        &["connect", url, "--via=http://ada:sesame@127.0.0.1:1"],
+        &["connect", url, "-H", "Authorization Bearer sesame"],
+    ] {
+        let output = run(args, b"");
+        assert_exit(&output, 1);
+        let stderr = stderr(&output);
+        assert!(!stderr.contains("sesame"), "{args:?}: {stderr}");
+        assert!(stderr.contains("error"), "{stderr}");
+    }
 }
 
 #[test]

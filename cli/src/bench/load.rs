@@ -40,10 +40,11 @@ struct Counts {
 impl Load {
     pub(super) async fn run(self, mut socket: Socket) {
         let mut under_way = VecDeque::new();
+        let mut next = Next::default();
         let counts = Counts::default();
         let result = tokio::select! {
             biased;
-            result = self.exchange(&mut socket, &mut under_way, &counts) => result,
+            result = self.exchange(&mut socket, &mut under_way, &counts, &mut next) => result,
             () = self.stalled(&counts) => Err(Failure::new(
                 Exit::Timeout,
                 format!("no answer for {:?}", self.plan.timeout),
@@ -53,8 +54,12 @@ impl Load {
         match result {
             Ok(()) => super::close(socket).await,
             Err(failure) => {
-                let lost = under_way.iter().filter(|sent| sent.is_measured).count();
-                self.measurements.fail(failure, lost as u64);
+                let waiting = next.waiting.as_ref().map(|(sent, _)| sent);
+                let unanswered = under_way.iter().chain(waiting);
+                let lost = unanswered.filter(|sent| sent.is_measured).count();
+                self.measurements.lose(lost as u64);
+                self.lose_due(&mut next);
+                self.measurements.fail(failure);
             }
         }
     }
@@ -65,11 +70,11 @@ impl Load {
         socket: &mut Socket,
         under_way: &mut VecDeque<Sent>,
         counts: &Counts,
+        next: &mut Next,
     ) -> Result<(), Failure> {
-        let mut next = Next::default();
         let mut last_answer = None;
         loop {
-            self.send_due(socket, under_way, counts, &mut next)?;
+            self.send_due(socket, under_way, counts, next)?;
             if next.is_done && under_way.is_empty() {
                 break;
             }
@@ -133,6 +138,10 @@ impl Load {
                     ..
                 }) => {
                     next.waiting = Some((sent, value));
+                    if self.plan.is_stopped() {
+                        self.lose_due(next);
+                        next.is_done = true;
+                    }
                     return Ok(());
                 }
                 // Receiving tells why.
@@ -172,6 +181,21 @@ impl Load {
             at,
             is_measured,
         })
+    }
+
+    /// Counts as lost what is due by now and will not be sent: a server is not spared what it would have
+    /// got.
+    fn lose_due(&self, next: &mut Next) {
+        let now = Instant::now();
+        let mut lost = 0;
+        while let Some(due) = self.pace.due(&self.plan, self.index, next.number)
+            && due <= now
+            && let Some(is_measured) = self.plan.ticket(due)
+        {
+            next.number += 1;
+            lost += u64::from(is_measured);
+        }
+        self.measurements.lose(lost);
     }
 
     /// When the answer came, if it was one.

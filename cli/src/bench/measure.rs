@@ -18,7 +18,7 @@ pub(super) struct Measurements {
     histograms: Vec<Mutex<Histogram<u64>>>,
     /// All answers, those of the warm-up too.
     answered: AtomicU64,
-    /// Messages that were measured and had no answer.
+    /// Messages that were measured and had no answer, or were due and not even sent.
     lost: AtomicU64,
     errors: AtomicU64,
     /// The first one.
@@ -54,10 +54,14 @@ impl Measurements {
         *last = (*last).max(Some(at));
     }
 
-    /// A connection failed, with messages under way.
-    pub(super) fn fail(&self, failure: Failure, lost: u64) {
+    /// So many messages that are measured will have no answer.
+    pub(super) fn lose(&self, messages: u64) {
+        self.lost.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    /// A connection failed.
+    pub(super) fn fail(&self, failure: Failure) {
         self.errors.fetch_add(1, Ordering::Relaxed);
-        self.lost.fetch_add(lost, Ordering::Relaxed);
         lock(&self.failure).get_or_insert(failure);
     }
 

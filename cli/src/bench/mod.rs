@@ -47,7 +47,7 @@ pub(crate) struct Options {
     #[arg(short, long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..))]
     connections: u32,
     /// The payload of a message, such as 64, 16k or 1M.
-    #[arg(short, long, value_name = "SIZE", default_value = "128", value_parser = args::size)]
+    #[arg(short, long, value_name = "SIZE", default_value = "128", value_parser = args::sent_size)]
     size: usize,
     /// How many messages each connection has under way. Default: 1.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "rate")]

@@ -1,6 +1,7 @@
 //! What is to be sent, and which of it is measured.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Options;
@@ -15,7 +16,7 @@ pub(super) struct Plan {
     pub(super) timeout: Duration,
     /// How many messages to be measured were sent.
     sent: AtomicU64,
-    is_stopped: AtomicBool,
+    stopped: OnceLock<Instant>,
 }
 
 /// When nothing more is sent.
@@ -38,17 +39,17 @@ impl Plan {
             depth: options.depth.unwrap_or(1) as usize,
             timeout: options.timeout,
             sent: AtomicU64::new(0),
-            is_stopped: AtomicBool::new(false),
+            stopped: OnceLock::new(),
         }
     }
 
-    /// Nothing more is sent.
+    /// Nothing is sent that is due later than now.
     pub(super) fn stop(&self) {
-        self.is_stopped.store(true, Ordering::Relaxed);
+        self.stopped.get_or_init(Instant::now);
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.is_stopped.load(Ordering::Relaxed)
+        self.stopped.get().is_some()
     }
 
     /// Whether nothing that is due at this time is sent any more, as far as the clock tells.
@@ -58,7 +59,7 @@ impl Plan {
 
     /// Whether a message that is due at this time is sent, and then, whether it is measured.
     pub(super) fn ticket(&self, due: Instant) -> Option<bool> {
-        if self.is_stopped() {
+        if self.stopped.get().is_some_and(|stopped| due > *stopped) {
             return None;
         }
         if due < self.measured_from {

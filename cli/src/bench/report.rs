@@ -36,7 +36,7 @@ pub(super) struct Report {
     bytes_per_second: f64,
     /// Connections that failed.
     errors: u64,
-    /// Messages without an answer on those.
+    /// Messages without an answer on those, and those that were due and never sent.
     lost: u64,
     latency_us: Option<Latency>,
     histogram: Vec<Bucket>,
@@ -145,7 +145,7 @@ impl Report {
             "  {BOLD}{rate} messages/s{BOLD:#}, {}/s each way",
             bytes(self.bytes_per_second)
         )?;
-        if *errors > 0 {
+        if *errors > 0 || *lost > 0 {
             writeln!(
                 out,
                 "  {RED}{errors} connections failed{RED:#}, {lost} messages lost"

@@ -139,3 +139,20 @@ pub(crate) fn server<T: Send + 'static>(
     let serving = thread::spawn(move || serve(listener.accept().unwrap().0));
     (url, serving)
 }
+
+/// The URL that a listening program tells on stderr.
+pub(crate) fn listening_at(child: &mut Child) -> String {
+    let mut line = Vec::new();
+    let stderr = child.stderr.as_mut().unwrap();
+    // No more than the line: the rest is for who waits for the end.
+    loop {
+        let mut byte = [0];
+        stderr.read_exact(&mut byte).unwrap();
+        if byte == *b"\n" {
+            break;
+        }
+        line.extend(byte);
+    }
+    let line = String::from_utf8(line).unwrap();
+    line.strip_prefix("listening on ").unwrap().to_owned()
+}
