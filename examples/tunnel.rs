@@ -15,10 +15,8 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 use sockeye::handshake::ClientRequest;
-use sockeye::tokio::{accept, client};
-use sockeye::{
-    ByteStream, Config, Deflate, Delivery, ReadIo, Role, SocketError, Timeouts, WebSocket, WriteIo,
-};
+use sockeye::tokio::{accept, connect_with};
+use sockeye::{ByteStream, Config, Deflate, Delivery, ReadIo, SocketError, WebSocket, WriteIo};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -38,7 +36,7 @@ enum End {
     Enter {
         /// Where to listen.
         addr: SocketAddr,
-        /// The exit: `ws://HOST:PORT/`.
+        /// The exit: `ws://HOST:PORT/` or `wss://HOST/`.
         url: String,
     },
     /// Takes WebSocket connections, and carries each to a TCP server.
@@ -55,7 +53,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Options { end, deflate } = Options::parse();
     match end {
         End::Enter { addr, url } => {
-            let config = config(Role::Client, deflate.then(Deflate::client));
+            let config = config(deflate.then(Deflate::client));
             let request = ClientRequest::new(&url)?;
             let listener = listen(addr).await?;
             loop {
@@ -65,7 +63,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         End::Exit { addr, to } => {
-            let config = config(Role::Server, deflate.then(Deflate::server));
+            let config = config(deflate.then(Deflate::server));
             let listener = listen(addr).await?;
             loop {
                 let stream = next(&listener).await;
@@ -76,11 +74,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
-fn config(role: Role, deflate: Option<Deflate>) -> Config {
-    // Pieces of messages: what is in the middle is never put together.
-    let config = Config::new()
-        .with_delivery(Delivery::Chunks)
-        .with_timeouts(Timeouts::suggested(role));
+fn config(deflate: Option<Deflate>) -> Config {
+    // Pieces of messages: what is in the middle is never put together. And no pings: whoever has read
+    // to the end of a direction answers none while the other one is silent.
+    let config = Config::new().with_delivery(Delivery::Chunks);
     match deflate {
         Some(deflate) => config.with_deflate(deflate),
         None => config,
@@ -119,10 +116,7 @@ async fn enter(
     request: &ClientRequest,
     config: &Config,
 ) -> Result<(u64, u64), SocketError> {
-    let url = request.url();
-    let transport = TcpStream::connect((url.host(), url.port())).await?;
-    transport.set_nodelay(true)?;
-    let (ws, _) = client(transport, request, config).await?;
+    let (ws, _) = connect_with(request, config).await?;
     carry(stream, ws).await
 }
 
