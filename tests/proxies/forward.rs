@@ -14,29 +14,28 @@ use crate::processes::{Process, Scratch, free_address, replace};
 use crate::server::{Server, Socket, echo};
 
 /// An HTTP proxy, which lets nobody through to any port but that of `server`.
-fn tinyproxy(server: SocketAddr, credentials: &str) -> (Process, SocketAddr, Scratch) {
-    let (scratch, address) = (Scratch::new(), free_address());
-    let text = include_str!("tinyproxy.conf");
-    let text = replace(text, "{port}", &address.port().to_string());
-    let text = replace(&text, "{server}", &server.port().to_string());
-    let config = scratch.file(
-        "tinyproxy.conf",
-        &replace(&text, "{credentials}", credentials),
-    );
-    let process = Process::start(
-        Command::new("tinyproxy").args(["-d", "-c", &config]),
-        address,
-    );
+pub(crate) fn tinyproxy(server: SocketAddr, credentials: &str) -> (Process, SocketAddr, Scratch) {
+    let scratch = Scratch::new();
+    let (process, address) = Process::listening(|address| {
+        let text = include_str!("tinyproxy.conf");
+        let text = replace(text, "{port}", &address.port().to_string());
+        let text = replace(&text, "{server}", &server.port().to_string());
+        let text = replace(&text, "{credentials}", credentials);
+        let mut command = Command::new("tinyproxy");
+        command.args(["-d", "-c", &scratch.file("tinyproxy.conf", &text)]);
+        command
+    });
     (process, address, scratch)
 }
 
-fn microsocks(options: &[&str]) -> (Process, SocketAddr) {
-    let address = free_address();
-    let port = address.port().to_string();
-    let mut command = Command::new("microsocks");
-    command.args(["-i", "127.0.0.1", "-p", &port]).args(options);
-    command.stderr(Stdio::null()); // it tells of every connection
-    (Process::start(&mut command, address), address)
+pub(crate) fn microsocks(options: &[&str]) -> (Process, SocketAddr) {
+    Process::listening(|address| {
+        let port = address.port().to_string();
+        let mut command = Command::new("microsocks");
+        command.args(["-i", "127.0.0.1", "-p", &port]).args(options);
+        command.stderr(Stdio::null()); // it tells of every connection
+        command
+    })
 }
 
 /// Connects through the proxy at `url` to `host`.

@@ -13,5 +13,6 @@
 
 mod forward;
 mod processes;
+mod program;
 mod reverse;
 mod server;

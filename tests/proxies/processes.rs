@@ -1,6 +1,6 @@
 //! Programs that run beside a test, and end with it.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,21 +9,51 @@ use std::{env, fs, process, thread};
 
 pub(crate) struct Process(Child);
 
+/// So many addresses are tried: somebody else may take one before it is listened at.
+const ATTEMPTS: usize = 5;
+
 impl Process {
-    /// Starts it, and waits until somebody listens at `address`.
-    pub(crate) fn start(command: &mut Command, address: SocketAddr) -> Self {
+    /// Starts what `command` makes for an address, and waits until it listens there.
+    pub(crate) fn listening(mut command: impl FnMut(SocketAddr) -> Command) -> (Self, SocketAddr) {
+        let mut failures = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let address = free_address();
+            match Self::start(&mut command(address), address) {
+                Ok(process) => return (process, address),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        panic!("{}", failures.join("\n"));
+    }
+
+    fn start(command: &mut Command, address: SocketAddr) -> Result<Self, String> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let mut process = Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")));
         for _ in 0..500 {
-            if TcpStream::connect(address).is_ok() {
-                return process;
+            // Who connects to see learns only that somebody listens.
+            if process.listens_at(address) {
+                return Ok(process);
             }
             if let Some(status) = process.0.try_wait().unwrap() {
-                panic!("{command:?} ended with {status}");
+                return Err(format!("{command:?} ended with {status}"));
             }
             thread::sleep(Duration::from_millis(20));
         }
-        panic!("{command:?} does not listen on {address}");
+        Err(format!("{command:?} does not listen on {address}"))
+    }
+
+    /// Whether one of its descriptors is a socket that listens at the address.
+    fn listens_at(&self, address: SocketAddr) -> bool {
+        let Some(inode) = listener(address) else {
+            return false;
+        };
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{}/fd", self.0.id())) else {
+            return false; // it has ended
+        };
+        let socket = PathBuf::from(format!("socket:[{inode}]"));
+        descriptors
+            .filter_map(|descriptor| fs::read_link(descriptor.ok()?.path()).ok())
+            .any(|target| target == socket)
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -60,23 +90,60 @@ impl Drop for Process {
     }
 }
 
-/// An address on loopback that nobody listens at.
+/// An address on loopback that nobody listens at. Its port is below those that the system gives to
+/// connections that go out, or one of the other tests' would take it before it is listened at; and no
+/// two tests get the same.
 pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let end: usize = range.split_whitespace().next().unwrap().parse().unwrap();
+    let begin = end.saturating_sub(16_384).max(1024);
+    assert!(begin < end, "no ports below {range}");
+    // Other runs at the same time begin elsewhere.
+    let first = process::id() as usize * 61;
+    for _ in begin..end {
+        let number = first + COUNT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(begin + number % (end - begin)).unwrap();
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
+    panic!("all ports are taken");
+}
+
+/// The inode of the socket that listens at the address, of whichever process.
+fn listener(address: SocketAddr) -> Option<u64> {
+    const LISTEN: &str = "0A";
+    let IpAddr::V4(ip) = address.ip() else {
+        return None;
+    };
+    // As the kernel has it in memory.
+    let ip = u32::from_ne_bytes(ip.octets());
+    let local = format!("{ip:08X}:{:04X}", address.port());
+    let sockets = fs::read_to_string("/proc/net/tcp").ok()?;
+    sockets.lines().find_map(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let is_wanted = *fields.get(1)? == local && *fields.get(3)? == LISTEN;
+        is_wanted.then(|| fields.get(9)?.parse().ok())?
+    })
 }
 
 /// An example of this crate, built before, in the folder next to that of the tests.
-pub(crate) fn example(name: &str, address: SocketAddr, options: &[&str]) -> Process {
-    let mut program = env::current_exe().unwrap();
-    program.pop();
-    program.set_file_name("examples");
-    program.push(name);
-    let mut command = Command::new(program);
-    command.args(["--addr", &address.to_string()]).args(options);
-    Process::start(&mut command, address)
+pub(crate) fn example(name: &str, options: &[&str]) -> (Process, SocketAddr) {
+    let program = built("examples").join(name);
+    Process::listening(|address| {
+        let mut command = Command::new(&program);
+        command.args(["--addr", &address.to_string()]).args(options);
+        command
+    })
+}
+
+/// What lies beside the folder of the tests.
+pub(crate) fn built(name: &str) -> PathBuf {
+    let mut path = env::current_exe().unwrap();
+    path.pop();
+    path.set_file_name(name);
+    path
 }
 
 /// A folder that is removed at the end.
@@ -134,39 +201,19 @@ impl Gateway {
     /// addresses, and `timeout` in place of each minute.
     pub(crate) fn start(kind: Kind, server: SocketAddr, timeout: &str) -> Self {
         let scratch = Scratch::new();
-        let address = free_address();
-        let configure = |text: &str| {
-            let text = replace(text, "127.0.0.1:8080", &address.to_string());
-            let text = replace(&text, "127.0.0.1:9001", &server.to_string());
-            replace(&text, "60s", timeout)
-        };
-        let mut command;
-        match kind {
-            Kind::Nginx => {
-                // Where Debian keeps temporary files only root can write.
-                let mut folders = String::from("http {");
-                for of in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-                    folders.push_str(&format!(" {of}_temp_path {}/{of};", scratch.path()));
-                }
-                let text = configure(include_str!("../../docs/deploy/nginx.conf"));
-                let config = scratch.file("nginx.conf", &replace(&text, "http {", &folders));
-                let settings = format!(
-                    "daemon off; pid {}/pid; error_log stderr emerg;",
-                    scratch.path()
-                );
-                command = Command::new("nginx");
-                command.args(["-e", "stderr", "-c", &config, "-g", &settings]);
+        let (process, address) = Process::listening(|address| {
+            let configure = |text: &str| {
+                let text = replace(text, "127.0.0.1:8080", &address.to_string());
+                let text = replace(&text, "127.0.0.1:9001", &server.to_string());
+                replace(&text, "60s", timeout)
+            };
+            match kind {
+                Kind::Nginx => nginx(&scratch, configure),
+                Kind::Haproxy => haproxy(&scratch, configure),
             }
-            Kind::Haproxy => {
-                let text = configure(include_str!("../../docs/deploy/haproxy.cfg"));
-                let config = scratch.file("haproxy.cfg", &text);
-                command = Command::new("haproxy");
-                // As many connections as a user may have descriptors for, anywhere.
-                command.args(["-q", "-db", "-n", "100", "-f", &config]);
-            }
-        }
+        });
         Self {
-            process: Process::start(&mut command, address),
+            process,
             address,
             _scratch: scratch,
         }
@@ -179,4 +226,30 @@ impl Gateway {
             Kind::Haproxy => "USR1",
         });
     }
+}
+
+fn nginx(scratch: &Scratch, configure: impl Fn(&str) -> String) -> Command {
+    // Where Debian keeps temporary files only root can write.
+    let mut folders = String::from("http {");
+    for of in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        folders.push_str(&format!(" {of}_temp_path {}/{of};", scratch.path()));
+    }
+    let text = configure(include_str!("../../docs/deploy/nginx.conf"));
+    let config = scratch.file("nginx.conf", &replace(&text, "http {", &folders));
+    let settings = format!(
+        "daemon off; pid {}/pid; error_log stderr emerg;",
+        scratch.path()
+    );
+    let mut command = Command::new("nginx");
+    command.args(["-e", "stderr", "-c", &config, "-g", &settings]);
+    command
+}
+
+fn haproxy(scratch: &Scratch, configure: impl Fn(&str) -> String) -> Command {
+    let text = configure(include_str!("../../docs/deploy/haproxy.cfg"));
+    let config = scratch.file("haproxy.cfg", &text);
+    let mut command = Command::new("haproxy");
+    // As many connections as a user may have descriptors for, anywhere.
+    command.args(["-q", "-db", "-n", "100", "-f", &config]);
+    command
 }

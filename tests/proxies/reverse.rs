@@ -220,8 +220,7 @@ async fn tells_of_a_server_that_ends(kind: Kind) {
         ("chat", &[], "/rooms/lobby?name=Ada"),
     ];
     for (name, options, path) in servers {
-        let address = free_address();
-        let server = example(name, address, options);
+        let (server, address) = example(name, options);
         let gateway = Gateway::start(kind, address, "60s");
         let request = ClientRequest::new(&format!("ws://{}{path}", gateway.address))
             .unwrap()
