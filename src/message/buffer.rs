@@ -70,7 +70,9 @@ impl Buffer {
 
     /// What came so far, and the room behind it that [`room_mut`](Self::room_mut) gives.
     pub(crate) fn with_room(&mut self, max: usize, growth: Growth) -> (&[u8], &mut [u8]) {
-        self.reserve(max.min(self.filled), growth);
+        // More than the frame has would be too large for the thread to keep, sooner than the message is.
+        let most = self.filled.saturating_add(max);
+        self.grow(max.min(self.filled), most, growth);
         // INVARIANT: of `max` bytes, so many are at hand from here on.
         let more = max.min(self.filled.max(self.at_hand()));
         let end = self.filled + more;
@@ -117,6 +119,11 @@ impl Buffer {
     /// Makes memory for so many more bytes, as they come: of the thread's, or twice as much as there
     /// was.
     pub(super) fn reserve(&mut self, more: usize, growth: Growth) {
+        self.grow(more, usize::MAX, growth);
+    }
+
+    /// The same, with new memory for at most so many in all, or for what is needed.
+    fn grow(&mut self, more: usize, most: usize, growth: Growth) {
         let needed = self.filled + more;
         if needed <= self.memory.capacity() {
             return;
@@ -134,7 +141,11 @@ impl Buffer {
             spare::put(mem::replace(&mut self.memory, spare));
             return;
         }
-        let capacity = self.memory.capacity().saturating_mul(2).min(limit);
+        let capacity = self
+            .memory
+            .capacity()
+            .saturating_mul(2)
+            .min(limit.min(most));
         // What is initialized and not filled is not worth a copy.
         self.memory.truncate(self.filled);
         self.memory
