@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::accept::encode_nonce;
 use super::body::BodyReader;
-use super::head::{Head, HeadReader, Kind, StartLine};
+use super::head::{Head, HeadReader, Kind, MAX_INFORMATIONAL, StartLine};
 use super::opening::ClientRequest;
 use super::terms::Terms;
 use crate::config::{Config, Limits};
@@ -16,9 +16,6 @@ use crate::http::Response;
 use crate::input::Input;
 use crate::negotiated::Negotiated;
 use crate::time::Instant;
-
-/// How many informational responses may come before the final one.
-const MAX_INFORMATIONAL: u32 = 8;
 
 /// A client's opening handshake as a state machine (RFC 6455 section 4.1).
 ///

@@ -17,6 +17,9 @@ use crate::http::token::{
 use crate::http::{FieldSpan, Fields, Name, Span};
 use crate::input::Input;
 
+/// How many informational responses may come before the final one.
+pub(super) const MAX_INFORMATIONAL: u32 = 8;
+
 /// Which kind of head is expected.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {

@@ -416,17 +416,21 @@ const fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
 }
 
-/// Adds the host as in a URL, and returns where it is without brackets.
+/// Whether this is a name that could be looked up, or an IPv4 address.
 ///
-/// 6455-4.1-03: RFC 3986 allows more in a name, escapes and all, but nothing that could be looked
-/// up.
+/// 6455-4.1-03: RFC 3986 allows more, escapes and all.
+pub(super) fn is_name(host: &str) -> bool {
+    !host.is_empty() && class_len(host.as_bytes(), NAME) == host.len()
+}
+
+/// Adds the host as in a URL, and returns where it is without brackets.
 fn push_host(text: &mut String, host: &str) -> Option<Range<usize>> {
     if let Some(address) = host.strip_prefix('[') {
         let address: Ipv6Addr = address.strip_suffix(']')?.parse().ok()?;
         *text += &format!("[{address}]");
         return Some(1..text.len() - 1);
     }
-    if host.is_empty() || class_len(host.as_bytes(), NAME) < host.len() {
+    if !is_name(host) {
         return None;
     }
     text.push_str(host);

@@ -11,7 +11,9 @@ use std::vec::Vec;
 
 use super::{BlockingIo, ClientStream, Stream};
 use crate::Instant;
-use crate::adapter::connector::{Connector, Failure, Net, Race};
+#[cfg(feature = "rustls")]
+use crate::adapter::connector::Connector;
+use crate::adapter::connector::{Failure, Net, Race};
 
 pub(super) struct Blocking;
 
@@ -65,15 +67,6 @@ impl Net for Blocking {
         Ok(unix::connect(path, deadline)?.into())
     }
 
-    #[cfg(not(unix))]
-    async fn connect_unix(
-        &self,
-        _path: &str,
-        _deadline: Option<Instant>,
-    ) -> Result<ClientStream, Failure> {
-        Err(io::Error::from(ErrorKind::Unsupported).into())
-    }
-
     #[cfg(feature = "rustls")]
     async fn secure(
         &self,
@@ -97,17 +90,6 @@ impl Net for Blocking {
             .map_err(late)?;
         Connector::check_alpn(stream.tls().as_deref())?;
         Ok(stream)
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    async fn secure(
-        &self,
-        _stream: ClientStream,
-        _connector: &Connector,
-        _host: &str,
-        _deadline: Option<Instant>,
-    ) -> Result<ClientStream, Failure> {
-        Err(io::Error::from(ErrorKind::Unsupported).into())
     }
 
     fn io(stream: ClientStream) -> BlockingIo<ClientStream> {

@@ -1,6 +1,6 @@
 //! The way to a server, in phases, over whatever an adapter offers.
 
-use core::future::Future;
+use core::future::{Future, ready};
 use core::net::SocketAddr;
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
@@ -38,20 +38,25 @@ pub(in crate::adapter) trait Net {
         deadline: Option<Instant>,
     ) -> impl Future<Output = Result<Self::Stream, Failure>> + Send;
 
+    /// Connects to a Unix socket, where the system has any.
     fn connect_unix(
         &self,
-        path: &str,
-        deadline: Option<Instant>,
-    ) -> impl Future<Output = Result<Self::Stream, Failure>> + Send;
+        _path: &str,
+        _deadline: Option<Instant>,
+    ) -> impl Future<Output = Result<Self::Stream, Failure>> + Send {
+        ready(Err(io::Error::from(ErrorKind::Unsupported).into()))
+    }
 
     /// Does the TLS handshake for this host. Not called unless there is TLS.
     fn secure(
         &self,
-        stream: Self::Stream,
-        connector: &Connector,
-        host: &str,
-        deadline: Option<Instant>,
-    ) -> impl Future<Output = Result<Self::Stream, Failure>> + Send;
+        _stream: Self::Stream,
+        _connector: &Connector,
+        _host: &str,
+        _deadline: Option<Instant>,
+    ) -> impl Future<Output = Result<Self::Stream, Failure>> + Send {
+        ready(Err(io::Error::from(ErrorKind::Unsupported).into()))
+    }
 
     fn io(stream: Self::Stream) -> Self::Io;
 

@@ -12,7 +12,9 @@ use async_net::TcpStream;
 
 use super::{CLOCK, ClientStream, FuturesIo};
 use crate::Instant;
-use crate::adapter::connector::{Connector, Failure, Net, connect};
+#[cfg(feature = "futures-rustls")]
+use crate::adapter::connector::Connector;
+use crate::adapter::connector::{Failure, Net, connect};
 
 pub(super) struct Futures;
 
@@ -56,15 +58,6 @@ impl Net for Futures {
         Ok(before(deadline, connecting).await?.into())
     }
 
-    #[cfg(not(unix))]
-    async fn connect_unix(
-        &self,
-        _path: &str,
-        _deadline: Option<Instant>,
-    ) -> Result<ClientStream, Failure> {
-        Err(io::Error::from(io::ErrorKind::Unsupported).into())
-    }
-
     #[cfg(feature = "futures-rustls")]
     async fn secure(
         &self,
@@ -77,17 +70,6 @@ impl Net for Futures {
         let stream = before(deadline, stream.secured(config, name)).await?;
         Connector::check_alpn(stream.tls())?;
         Ok(stream)
-    }
-
-    #[cfg(not(feature = "futures-rustls"))]
-    async fn secure(
-        &self,
-        _stream: ClientStream,
-        _connector: &Connector,
-        _host: &str,
-        _deadline: Option<Instant>,
-    ) -> Result<ClientStream, Failure> {
-        Err(io::Error::from(io::ErrorKind::Unsupported).into())
     }
 
     fn io(stream: ClientStream) -> FuturesIo<ClientStream> {

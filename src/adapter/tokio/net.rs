@@ -10,7 +10,9 @@ use ::tokio::time::timeout_at;
 
 use super::{CLOCK, ClientStream, TokioIo, now};
 use crate::Instant;
-use crate::adapter::connector::{Connector, Failure, Net, connect};
+#[cfg(feature = "tokio-rustls")]
+use crate::adapter::connector::Connector;
+use crate::adapter::connector::{Failure, Net, connect};
 
 pub(super) struct Tokio;
 
@@ -55,15 +57,6 @@ impl Net for Tokio {
         Ok(before(deadline, connecting).await?.into())
     }
 
-    #[cfg(not(unix))]
-    async fn connect_unix(
-        &self,
-        _path: &str,
-        _deadline: Option<Instant>,
-    ) -> Result<ClientStream, Failure> {
-        Err(io::Error::from(io::ErrorKind::Unsupported).into())
-    }
-
     #[cfg(feature = "tokio-rustls")]
     async fn secure(
         &self,
@@ -76,17 +69,6 @@ impl Net for Tokio {
         let stream = before(deadline, stream.secured(config, name)).await?;
         Connector::check_alpn(stream.tls())?;
         Ok(stream)
-    }
-
-    #[cfg(not(feature = "tokio-rustls"))]
-    async fn secure(
-        &self,
-        _stream: ClientStream,
-        _connector: &Connector,
-        _host: &str,
-        _deadline: Option<Instant>,
-    ) -> Result<ClientStream, Failure> {
-        Err(io::Error::from(io::ErrorKind::Unsupported).into())
     }
 
     fn io(stream: ClientStream) -> TokioIo<ClientStream> {

@@ -8,15 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::super::head::{HeadReader, Kind, StartLine};
+use super::super::head::{HeadReader, Kind, MAX_INFORMATIONAL, StartLine};
 use super::Credentials;
 use super::error::ProxyError;
 use crate::config::Limits;
 use crate::http::Response;
 use crate::input::Input;
-
-/// How many informational responses may come before the final one.
-const MAX_INFORMATIONAL: u32 = 8;
 
 /// A request for a tunnel, and its answer.
 pub(super) struct Connect {

@@ -40,7 +40,8 @@ use connect::Connect;
 pub use error::{ProxyError, ProxyUrlError, SocksFailure};
 use socks5::Socks5;
 
-use crate::http::token::len_while;
+use super::url::is_name;
+
 use crate::input::Input;
 
 /// Where a proxy is, what it speaks, and who its user is.
@@ -225,13 +226,7 @@ fn plain_host(host: &str) -> Option<&str> {
         let address = address.strip_suffix(']')?;
         return address.parse::<Ipv6Addr>().is_ok().then_some(address);
     }
-    (!host.is_empty() && is_name(host)).then_some(host)
-}
-
-fn is_name(host: &str) -> bool {
-    let is_name =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    len_while(host.as_bytes(), is_name) == host.len()
+    is_name(host).then_some(host)
 }
 
 /// Asks a proxy for a tunnel to a server, as a state machine.
@@ -259,7 +254,7 @@ impl Tunnel {
     pub fn new(proxy: &Proxy, host: &str, port: u16) -> Result<Self, ProxyError> {
         let is_host = host.parse::<Ipv6Addr>().is_ok() || is_name(host);
         // RFC 1928 section 5: one byte for the length of a name.
-        if !is_host || host.is_empty() || host.len() > 255 || port == 0 {
+        if !is_host || host.len() > 255 || port == 0 {
             return Err(ProxyError::Target);
         }
         let credentials = proxy.credentials.as_ref();
