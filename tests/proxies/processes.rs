@@ -253,3 +253,25 @@ fn haproxy(scratch: &Scratch, configure: impl Fn(&str) -> String) -> Command {
     command.args(["-q", "-db", "-n", "100", "-f", &config]);
     command
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn addresses_that_no_connection_takes() {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let first: u16 = range.split_whitespace().next().unwrap().parse().unwrap();
+    let ports: Vec<_> = (0..50).map(|_| free_address().port()).collect();
+    assert!(ports.iter().all(|port| *port < first), "{ports:?}");
+    let distinct: std::collections::HashSet<_> = ports.iter().collect();
+    assert_eq!(distinct.len(), ports.len());
+}
+
+/// Somebody who listens at the address is not yet the process that is waited for.
+#[cfg(target_os = "linux")]
+#[test]
+fn another_process_that_listens() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap();
+    let started = Process::start(Command::new("sleep").arg("0.3"), address);
+    assert!(started.is_err_and(|failure| failure.contains("ended")));
+    assert!(listener(address).is_some());
+}

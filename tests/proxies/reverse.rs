@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sockeye::backoff::Class;
 use sockeye::handshake::{ClientRequest, OriginPolicy, Scheme};
 use sockeye::{CloseCode, Config, Deflate, Error, HandshakeError, SocketError, Timeout, Timeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,6 +38,7 @@ behind_each!(
     leaves_who_only_sends,
     passes_close_codes_on,
     tells_of_a_server_that_ends,
+    lets_a_server_drain,
     tells_of_a_client_that_is_gone,
     hides_a_client_that_is_silent_from_all_but_pings,
     survives_a_reload_for_a_while,
@@ -237,6 +239,29 @@ async fn tells_of_a_server_that_ends(kind: Kind) {
         assert_eq!((closed.code(), closed.clean), (CloseCode::GOING_AWAY, true));
         assert!(!closed.reason().is_empty());
         server.wait();
+    }
+}
+
+/// A server that restarts sends everybody away, and whoever connects again is served.
+async fn lets_a_server_drain(kind: Kind) {
+    let mut server = Server::start(Config::new()).await;
+    let gateway = Gateway::start(kind, server.address, "60s");
+    for code in [CloseCode::GOING_AWAY, CloseCode::from(1012)] {
+        let mut sockets = Vec::new();
+        for _ in 0..20 {
+            let (mut ws, _) = connect(gateway.address, &Config::new()).await.unwrap();
+            echo(&mut ws, b"hello").await;
+            sockets.push(ws);
+        }
+        server.drain(code);
+        for mut ws in sockets {
+            assert!(ws.recv().await.unwrap().is_none());
+            let closed = ws.closed().unwrap();
+            assert_eq!((closed.code(), closed.clean), (code, true));
+            // Worth another attempt.
+            assert_eq!(closed.class(), Class::Transient);
+            assert!(server.ended().await.unwrap().clean);
+        }
     }
 }
 

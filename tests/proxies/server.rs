@@ -6,7 +6,7 @@ use sockeye::handshake::{Acceptance, ClientRequest, Request, Response};
 use sockeye::tokio::{ClientStream, TokioIo};
 use sockeye::{CloseCode, Closed, Config, Message, SocketError, WebSocket};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub(crate) type Socket = WebSocket<TokioIo<ClientStream>>;
 
@@ -19,6 +19,7 @@ pub(crate) enum Report {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     reports: mpsc::UnboundedReceiver<Report>,
+    drains: watch::Sender<CloseCode>,
 }
 
 impl Server {
@@ -28,17 +29,25 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (report, reports) = mpsc::unbounded_channel();
+        let drains = watch::Sender::new(CloseCode::NORMAL);
+        let draining = drains.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (config, report) = (config.clone(), report.clone());
+                let drain = draining.subscribe();
                 tokio::spawn(async move {
-                    if let Some(ended) = serve(stream, &config, &report).await.transpose() {
+                    let served = serve(stream, &config, &report, drain).await;
+                    if let Some(ended) = served.transpose() {
                         let _heard = report.send(Report::Ended(ended));
                     }
                 });
             }
         });
-        Self { address, reports }
+        Self {
+            address,
+            reports,
+            drains,
+        }
     }
 
     /// The next request.
@@ -47,6 +56,11 @@ impl Server {
             Some(Report::Asked(request)) => *request,
             _ => panic!("no request"),
         }
+    }
+
+    /// Closes all connections that there are. It takes others.
+    pub(crate) fn drain(&self, code: CloseCode) {
+        self.drains.send_replace(code);
     }
 
     /// How the next connection ended.
@@ -66,6 +80,7 @@ async fn serve(
     stream: TcpStream,
     config: &Config,
     report: &mpsc::UnboundedSender<Report>,
+    mut drain: watch::Receiver<CloseCode>,
 ) -> Result<Option<Closed>, SocketError> {
     let Ok(upgrade) = sockeye::tokio::receive(stream, config).await else {
         return Ok(None);
@@ -80,7 +95,15 @@ async fn serve(
     let acceptance = acceptance.with_header("X-Server", "here");
     let _heard = report.send(Report::Asked(Box::new(request)));
     let mut ws = upgrade.accept(acceptance).await?;
-    while let Some(message) = ws.recv().await? {
+    loop {
+        let message = tokio::select! {
+            message = ws.recv() => message?,
+            Ok(()) = drain.changed() => {
+                let code = *drain.borrow();
+                return Ok(Some(ws.close(code, "restart").await?));
+            }
+        };
+        let Some(message) = message else { break };
         match message {
             Message::Binary(_) => ws.send(message).await?,
             Message::Text(text) => {
