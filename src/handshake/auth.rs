@@ -182,14 +182,8 @@ pub(super) struct Authorization(Result<Box<str>, RequestError>);
 
 impl Authorization {
     pub(super) fn basic(user: &str, password: &str) -> Self {
-        // RFC 7617 section 2: the first colon ends the user name.
-        let is_valid = !user.contains(':') && has_no_controls(user) && has_no_controls(password);
-        Self(if is_valid {
-            let digits = STANDARD.encode(format!("{user}:{password}"));
-            Ok(format!("Basic {digits}").into())
-        } else {
-            Err(RequestError::Credentials)
-        })
+        let value = basic_value(user, password).map(Box::from);
+        Self(value.ok_or(RequestError::Credentials))
     }
 
     pub(super) fn bearer(token: &str) -> Self {
@@ -234,7 +228,14 @@ fn credentials<'a>(request: &'a Request, scheme: &str) -> Option<&'a str> {
 }
 
 /// RFC 7617 section 2: a log, or a file with a user in each line, would break at them.
-fn has_no_controls(text: &str) -> bool {
+/// What a user name and password are in a header, if they can be sent (RFC 7617).
+pub(super) fn basic_value(user: &str, password: &str) -> Option<String> {
+    // Section 2: the first colon ends the user name.
+    let is_valid = !user.contains(':') && has_no_controls(user) && has_no_controls(password);
+    is_valid.then(|| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+}
+
+pub(super) fn has_no_controls(text: &str) -> bool {
     !text.bytes().any(|byte| byte.is_ascii_control())
 }
 

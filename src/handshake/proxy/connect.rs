@@ -2,12 +2,10 @@
 
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+use super::super::auth::basic_value;
 use super::super::head::{HeadReader, Kind, MAX_INFORMATIONAL, StartLine};
 use super::Credentials;
 use super::error::ProxyError;
@@ -31,10 +29,9 @@ impl Connect {
         };
         // RFC 9112 section 3.2.3: the target is the authority, with the port in any case.
         let mut request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
-        if let Some(credentials) = credentials {
-            request += "Proxy-Authorization: Basic ";
-            request += &basic(credentials);
-            request += "\r\n";
+        // They were checked when the proxy got them.
+        if let Some(value) = credentials.and_then(|it| basic_value(&it.user, &it.password)) {
+            request += &format!("Proxy-Authorization: {value}\r\n");
         }
         request += "\r\n";
         Self {
@@ -75,11 +72,6 @@ impl Connect {
 /// Without the application's limits, which are for servers' answers: a proxy's is short.
 fn new_reader() -> HeadReader {
     HeadReader::new(Kind::Response, &Limits::new())
-}
-
-fn basic(credentials: &Credentials) -> String {
-    let Credentials { user, password } = credentials;
-    STANDARD.encode(format!("{user}:{password}"))
 }
 
 #[cfg(test)]

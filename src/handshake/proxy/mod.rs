@@ -40,6 +40,7 @@ use connect::Connect;
 pub use error::{ProxyError, ProxyUrlError, SocksFailure};
 use socks5::Socks5;
 
+use super::auth::{basic_value, has_no_controls};
 use super::url::is_name;
 
 use crate::input::Input;
@@ -135,15 +136,14 @@ impl Proxy {
     /// and the proxy speaks HTTP, or if one of them is empty or longer than 255 bytes and the
     /// proxy speaks SOCKS.
     pub fn with_credentials(mut self, user: &str, password: &str) -> Result<Self, ProxyUrlError> {
-        let has_controls = |text: &str| text.bytes().any(|byte| byte.is_ascii_control());
         let fits = match self.protocol {
-            ProxyProtocol::Http => !user.contains(':'),
+            ProxyProtocol::Http => basic_value(user, password).is_some(),
             // RFC 1929 section 2: 1 to 255 bytes each.
-            ProxyProtocol::Socks5 | ProxyProtocol::Socks5h => {
-                (1..=255).contains(&user.len()) && (1..=255).contains(&password.len())
-            }
+            ProxyProtocol::Socks5 | ProxyProtocol::Socks5h => [user, password]
+                .iter()
+                .all(|text| (1..=255).contains(&text.len()) && has_no_controls(text)),
         };
-        if !fits || has_controls(user) || has_controls(password) {
+        if !fits {
             return Err(ProxyUrlError::Credentials);
         }
         self.credentials = Some(Credentials {
