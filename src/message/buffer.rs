@@ -70,7 +70,7 @@ impl Buffer {
 
     /// What came so far, and the room behind it that [`room_mut`](Self::room_mut) gives.
     pub(crate) fn with_room(&mut self, max: usize, growth: Growth) -> (&[u8], &mut [u8]) {
-        // More than the frame has would be too large for the thread to keep, sooner than the message is.
+        // Memory beyond the end of the frame is for nothing, and may be more than the thread keeps.
         let most = self.filled.saturating_add(max);
         self.grow(max.min(self.filled), most, growth);
         // INVARIANT: of `max` bytes, so many are at hand from here on.
@@ -251,6 +251,23 @@ mod tests {
         limit: u64::MAX,
         reuses: true,
     };
+
+    /// Its memory doubled beyond what the thread keeps, so the next one had none.
+    #[test]
+    fn regression_a_message_of_a_mebibyte_was_too_large_to_be_kept() {
+        const LEN: usize = 1 << 20;
+        let growth = Growth {
+            reuses: false,
+            ..ANY
+        };
+        let mut buffer = Buffer::default();
+        buffer.append(&[1; 20_466], None, growth);
+        while buffer.len() < LEN {
+            let room = buffer.room_mut(LEN - buffer.len(), growth).len();
+            buffer.fill(room);
+        }
+        assert_eq!(buffer.capacity(), LEN);
+    }
 
     proptest! {
         /// Whether bytes are copied or read into place, and whatever was in the memory before.
