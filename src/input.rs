@@ -19,6 +19,8 @@ use core::{fmt, mem};
 pub struct Input<'b> {
     rest: &'b mut [u8],
     consumed: usize,
+    /// How much the caller can have at once, if what is left stays with it.
+    capacity: usize,
 }
 
 impl<'b> Input<'b> {
@@ -27,7 +29,50 @@ impl<'b> Input<'b> {
         Self {
             rest: bytes,
             consumed: 0,
+            capacity: 0,
         }
+    }
+
+    /// The same cursor over a buffer of `capacity` bytes, in which what is left at the end stays: the
+    /// caller will read more behind it, and give it again.
+    ///
+    /// So a message that the end of a read cuts need not be put together elsewhere.
+    /// [`Connection::receive`](crate::Connection::receive) leaves it over if it is in one frame, not
+    /// compressed, and fits the buffer; everything else it consumes as ever. What is left is less than
+    /// `capacity`, so there is room to read. Invalid text in it is seen when all of it is there.
+    ///
+    /// It is worth its while if there is more to read at once. If there is not, give what is left
+    /// without a capacity, and the buffer is free for other connections. The same goes for the end of
+    /// the transport, where what is left is nothing but the beginning of a frame.
+    ///
+    /// ```
+    /// # use sockeye::*;
+    /// # use std::io::Read;
+    /// # let now = Instant::from_nanos(0);
+    /// # let mut conn = Connection::client(&Config::new(), Negotiated::new(), || [0; 4], now);
+    /// let mut transport = &b"\x81\x05Hello\x81\x07, world"[..];
+    /// let (mut buffer, mut unread) = ([0; 12], 0..0);
+    /// let mut text = String::new();
+    /// loop {
+    ///     buffer.copy_within(unread.clone(), 0);
+    ///     let count = transport.read(&mut buffer[unread.len()..])?;
+    ///     if count == 0 {
+    ///         break;
+    ///     }
+    ///     unread = 0..unread.len() + count;
+    ///     let mut input = Input::new(&mut buffer[unread.clone()]).with_capacity(12);
+    ///     while let Some(event) = conn.receive(now, &mut input)? {
+    ///         text += event.into_message().unwrap().as_text().unwrap();
+    ///     }
+    ///     unread.start += input.consumed();
+    /// }
+    /// assert_eq!(text, "Hello, world");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn with_capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
     }
 
     /// How many bytes were consumed since [`new`](Self::new).
@@ -48,6 +93,10 @@ impl<'b> Input<'b> {
     /// The bytes that are left, without consuming them.
     pub const fn as_slice(&self) -> &[u8] {
         self.rest
+    }
+
+    pub(crate) const fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// Consumes up to `max` bytes and hands them out.

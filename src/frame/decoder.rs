@@ -86,6 +86,10 @@ impl Decoder {
         self.header_bytewise(input)
     }
 
+    pub(crate) const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Whether the next byte begins a frame.
     #[inline]
     pub(crate) fn is_between_frames(&self) -> bool {

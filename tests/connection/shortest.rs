@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sockeye::{Config, Connection, Limits, Observer, Rate, SendOptions};
+use sockeye::{Config, Connection, Input, Limits, Observer, Rate, SendOptions};
 
 use crate::wire::*;
 
@@ -69,6 +69,71 @@ proptest! {
         }
         let [short, long] = outcomes;
         prop_assert_eq!(short, long);
+    }
+
+    /// With a buffer in which a message stays until all of it is there.
+    #[test]
+    fn receiving_what_stays(
+        (role, input) in role().prop_flat_map(|role| (Just(role), frames(role))),
+        reads in prop::collection::vec((1..3000_usize, any::<bool>()), 1..10),
+        capacity in prop_oneof![1..40_usize, 40..5000_usize, Just(70_000)],
+        max in prop_oneof![Just(1 << 20), 0..300_u64],
+        is_watched: bool,
+        has_rate: bool,
+    ) {
+        let rate = has_rate.then(|| Rate::new(1 << 30, 1 << 30));
+        let limits = Limits::new().with_max_message_size(max).with_message_rate(rate);
+        let config = Config::new().with_limits(limits);
+        let connect = || {
+            let mut conn = connection(role, &config);
+            if is_watched {
+                conn.set_observer(Arc::new(Watch));
+            }
+            conn
+        };
+        let mut conn = connect();
+        let whole = feed_in(&mut conn, &input, || usize::MAX);
+        let received = conn.received();
+
+        let mut conn = connect();
+        let (mut events, mut error) = (Vec::new(), None);
+        let mut reads = reads.into_iter().cycle();
+        let (mut buffer, mut kept) = (vec![0; capacity], 0);
+        let mut rest = &input[..];
+        while !rest.is_empty() || kept > 0 {
+            let (size, is_more) = reads.next().unwrap();
+            let room = capacity - kept;
+            prop_assert!(room > 0, "nothing more can be read");
+            let (read, later) = rest.split_at(size.min(room).min(rest.len()));
+            rest = later;
+            buffer[kept..kept + read.len()].copy_from_slice(read);
+            let filled = &mut buffer[..kept + read.len()];
+            let all = filled.len();
+            let stays = is_more && !rest.is_empty();
+            let mut input = Input::new(filled).with_capacity(if stays { capacity } else { 0 });
+            let result = loop {
+                match conn.receive(START, &mut input) {
+                    Ok(Some(event)) => events.push(event.into()),
+                    Ok(None) => break Ok(()),
+                    Err(new) => break Err(new),
+                }
+            };
+            prop_assert!(stays || input.is_empty(), "input is left over");
+            error = error.or_else(|| result.err());
+            let taken = input.consumed();
+            buffer.copy_within(taken..all, 0);
+            kept = all - taken;
+        }
+        let output = drain(&mut conn);
+        let brief = |output: &[u8]| {
+            let frames = parse(role, output).into_iter();
+            frames.map(|frame| (frame.first, frame.payload)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(brief(&output), brief(&whole.output));
+        prop_assert_eq!((events, error), (whole.events, whole.error));
+        if error.is_none() {
+            prop_assert_eq!(conn.received(), received);
+        }
     }
 
     /// With a transport that puts payloads where they belong.
@@ -254,4 +319,52 @@ fn no_more_than_there_was_room_for() {
     conn.payload_mut().unwrap();
     receive(&mut conn, START, &[7; 10], &mut Vec::new()).unwrap();
     assert!(!fills(conn, 1));
+}
+
+/// A message that the end of a read cuts is lent out of the buffer all the same.
+#[test]
+fn what_stays_is_not_copied() {
+    let mut conn = connection(Role::Server, &Config::new());
+    let mut buffer = to(Role::Server, &frame(0x82, [7; 1000]));
+    let capacity = buffer.len();
+    for end in [1, 7, 500, capacity - 1] {
+        let mut input = Input::new(&mut buffer[..end]).with_capacity(capacity);
+        assert_eq!(conn.receive(START, &mut input), Ok(None));
+        assert_eq!(input.len(), end);
+    }
+    let range = buffer.as_ptr_range();
+    let mut input = Input::new(&mut buffer).with_capacity(capacity);
+    let message = conn.receive(START, &mut input).unwrap().unwrap();
+    let message = message.into_message().unwrap();
+    assert_eq!(message.as_bytes(), [7; 1000]);
+    assert!(range.contains(&message.as_bytes().as_ptr()));
+}
+
+/// Only what can come whole stays: a buffer that is full could not be read into.
+#[test]
+fn what_does_not_fit_does_not_stay() {
+    let masked = |first, len| to(Role::Server, &frame(first, vec![7; len]));
+    let limits = Limits::new().with_max_message_size(5000);
+    for (first, len, capacity, stays) in [
+        (0x82, 1000, 1008, true),
+        (0x82, 1000, 1007, false),
+        (0x81, 1000, 1008, true),
+        (0x82, 5001, 10_000, false),
+        (0x02, 1000, 10_000, false),
+        (0x89, 100, 10_000, false),
+    ] {
+        let mut conn = connection(Role::Server, &Config::new().with_limits(limits.clone()));
+        let mut bytes = masked(first, len);
+        let mut input = Input::new(&mut bytes[..20]).with_capacity(capacity);
+        let _event = conn.receive(START, &mut input);
+        assert_eq!(!input.is_empty(), stays, "{first:x}, {len} in {capacity}");
+    }
+    // Not even a header, if that may not fit.
+    for (capacity, stays) in [(13, false), (14, true)] {
+        let mut conn = connection(Role::Server, &Config::new());
+        let mut bytes = masked(0x82, 200);
+        let mut input = Input::new(&mut bytes[..7]).with_capacity(capacity);
+        assert_eq!(conn.receive(START, &mut input), Ok(None));
+        assert_eq!(!input.is_empty(), stays);
+    }
 }

@@ -324,6 +324,9 @@ impl Receiver {
                     }
                     return self.lend(whole, input).map(Some);
                 }
+                if input.capacity() > 0 && self.is_cut(input) {
+                    return Ok(None);
+                }
                 let Some(header) = self.decoder.header(input)? else {
                     return Ok(None);
                 };

@@ -5,7 +5,7 @@ use super::{End, Frame, Receiver};
 use crate::config::Delivery;
 use crate::connection::event::Event;
 use crate::error::Error;
-use crate::frame::Whole;
+use crate::frame::{Header, OpCode, Whole};
 use crate::input::Input;
 use crate::mask::Mask;
 use crate::message::Text;
@@ -39,6 +39,30 @@ impl Receiver {
         let whole = Whole::decode(input.as_slice(), self.is_masked)?;
         let len = whole.payload_len() as u64;
         (len <= self.max_frame_size && len <= self.max_message_size).then_some(whole)
+    }
+
+    /// Whether what is in front of the input is the beginning of such a message, and all of it will
+    /// fit where that is.
+    #[cold]
+    pub(super) fn is_cut(&self, input: &Input<'_>) -> bool {
+        if !self.takes_whole() || input.is_empty() {
+            return false;
+        }
+        match Header::decode(input.as_slice(), self.decoder.rules()) {
+            // INVARIANT: what is left is less than the capacity, or nobody could read on.
+            Ok(None) => input.capacity() >= Header::MAX_LEN,
+            Ok(Some((header, header_len))) => {
+                let is_message = matches!(header.opcode, OpCode::Text | OpCode::Binary);
+                let len = header.len.saturating_add(header_len as u64);
+                is_message
+                    && header.fin
+                    && header.rsv == 0
+                    && len <= input.capacity() as u64
+                    && len > input.len() as u64
+                    && header.len <= self.max_frame_size.min(self.max_message_size)
+            }
+            Err(_) => false,
+        }
     }
 
     /// Lends it out of the input.
