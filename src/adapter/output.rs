@@ -1,5 +1,6 @@
 //! The sending half of a connection with its transport: queues, writes, and ends.
 
+use core::slice;
 use core::task::{Context, Poll, Waker, ready};
 use core::time::Duration;
 use std::io::{self, ErrorKind, IoSlice};
@@ -16,6 +17,10 @@ use crate::{CloseCode, Closed, Instant, Message, SendError, Sender, State, Trans
 
 /// How many segments go into one vectored write.
 const MAX_SLICES: usize = 16;
+
+/// A frame of up to so many bytes is written in one piece: over a local socket a write of two takes 70
+/// to 370 ns longer with 16 to 128 bytes, and not every transport writes two at once.
+const MAX_JOINED: usize = 256;
 
 /// More than this is written before more is read. It is as much as one segment of the kernel's.
 const MAX_PUT_OFF: usize = 64 * 1024;
@@ -287,6 +292,9 @@ impl<W: WriteIo> Output<W> {
         let cx = &mut Context::from_waker(&waker);
         let (mut written, mut failed) = (0, None);
         sender.send_through(message, |pieces| {
+            let mut small = [0; MAX_JOINED];
+            let joined = join(pieces, &mut small);
+            let pieces = joined.as_ref().map_or(pieces, slice::from_ref);
             let mut slices = [IoSlice::new(&[]); 2];
             let mut count = 0;
             for (slice, piece) in slices
@@ -453,4 +461,19 @@ impl<W: WriteIo> Output<W> {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// Puts a small frame together that is in two pieces.
+fn join<'a>(pieces: &[&[u8]], place: &'a mut [u8; MAX_JOINED]) -> Option<&'a [u8]> {
+    let [header, payload] = *pieces else {
+        return None;
+    };
+    if payload.is_empty() {
+        return None;
+    }
+    let frame = place.get_mut(..header.len() + payload.len())?;
+    let (start, rest) = frame.split_at_mut(header.len());
+    start.copy_from_slice(header);
+    rest.copy_from_slice(payload);
+    Some(frame)
 }

@@ -41,17 +41,15 @@ impl Sender {
         self.note_plain(len);
         let is_one = len <= self.max_fragment as usize;
         match (u16::try_from(len), &mut self.keys) {
-            (Ok(short), keys) if is_one && len <= MAX_SMALL => {
-                let key = keys.as_mut().map(|keys| keys.next_key());
-                if len <= MAX_TINY {
-                    self.write_joined::<{ MAX_TINY + 8 }>(&message, short, key, write);
-                } else {
-                    self.write_joined::<{ MAX_SMALL + 8 }>(&message, short, key, write);
-                }
-            }
             (Ok(short), Some(keys)) if is_one => {
                 let key = keys.next_key();
-                self.write_masked(&message, short, key, write);
+                if len <= MAX_TINY {
+                    self.write_joined::<{ MAX_TINY + 8 }>(&message, short, key, write);
+                } else if len <= MAX_SMALL {
+                    self.write_joined::<{ MAX_SMALL + 8 }>(&message, short, key, write);
+                } else {
+                    self.write_masked(&message, short, key, write);
+                }
             }
             (Ok(short), None) if is_one => {
                 let (written, is_all) = self.write_short(&message, short, write);
@@ -65,32 +63,25 @@ impl Sender {
         Ok(())
     }
 
-    /// A message that is put together on the stack: to mask it, and because not every transport
-    /// writes two pieces at once.
+    /// A message that is masked on its way to the stack.
     // In line, the message stays in registers.
     #[inline(always)]
     fn write_joined<const MAX: usize>(
         &mut self,
         message: &Message<'_>,
         len: u16,
-        key: Option<[u8; 4]>,
+        key: [u8; 4],
         write: impl FnOnce(&[&[u8]]) -> usize,
     ) {
         let payload = message.as_bytes();
-        let (header, header_len) = short_header(
-            message.kind() == Kind::Text,
-            len,
-            key.map(u32::from_le_bytes),
-        );
+        let key_in_header = Some(u32::from_le_bytes(key));
+        let (header, header_len) = short_header(message.kind() == Kind::Text, len, key_in_header);
         let mut frame = [0; MAX];
         let (start, _) = frame.split_at_mut(header.len());
         start.copy_from_slice(&header);
         let end = header_len + payload.len();
         if let Some(place) = frame.get_mut(header_len..end) {
-            match key {
-                Some(key) => Mask::new(key).copy(payload, place),
-                None => place.copy_from_slice(payload),
-            }
+            Mask::new(key).copy(payload, place);
         }
         let frame = frame.get(..end).unwrap_or_default();
         let written = write(&[frame, &[]]);
