@@ -16,6 +16,10 @@ use crate::message::Block;
 /// first-level cache.
 const SEGMENT_SIZE: usize = 16 * 1024;
 
+/// From this size on it is closed when its memory is full, as well: one more slice to write costs less
+/// than a copy into more memory.
+const MIN_SEGMENT: usize = 2 * 1024;
+
 /// What ends where some bytes do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Ends {
@@ -76,10 +80,11 @@ impl Lane {
         }
     }
 
-    /// Queues a frame in one piece; see [`Joined::push`].
+    /// Queues a frame in one piece; see [`Joined::push`]. `last` is what the frame before it ends.
     #[inline(always)]
     pub(super) fn push_frame<const N: usize>(
         &mut self,
+        last: Ends,
         ends: Ends,
         header: (&[u8; N], usize),
         key: Option<[u8; 4]>,
@@ -87,7 +92,7 @@ impl Lane {
     ) {
         let max = N + payload.len();
         if max > self.tail.room() {
-            self.grow_tail(max);
+            self.make_room(last, max);
         }
         self.len += self.tail.push(header, key, payload);
         if self.tail.len() >= SEGMENT_SIZE {
@@ -107,8 +112,14 @@ impl Lane {
     /// Makes room for so many bytes more.
     #[cold]
     #[inline(never)]
-    fn grow_tail(&mut self, more: usize) {
-        self.tail.grow(more);
+    fn make_room(&mut self, last: Ends, more: usize) {
+        if self.tail.len() >= MIN_SEGMENT {
+            self.close_tail(last);
+            // Where much waits, more will come: as much, as a rule.
+            self.tail.grow(more.max(self.len.min(SEGMENT_SIZE)));
+        } else {
+            self.tail.grow(more);
+        }
     }
 
     /// Queues a frame whose payload stays where it is; `last` is what the frame before it ends.

@@ -69,6 +69,13 @@ pub(super) struct Place {
     pub(super) compressed: bool,
 }
 
+impl Place {
+    /// What the frame before it in its lane ends, and what it ends itself.
+    fn ends(&self) -> (Ends, Ends) {
+        (Ends::message_if(self.first), Ends::message_if(self.fin))
+    }
+}
+
 /// What is sent next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -140,7 +147,8 @@ impl Queue {
         key: Option<[u8; 4]>,
         payload: &[u8],
     ) {
-        self.normal.push_frame(Ends::Message, header, key, payload);
+        let (last, ends) = (Ends::Message, Ends::Message);
+        self.normal.push_frame(last, ends, header, key, payload);
     }
 
     /// Queues a message in one frame, while nothing waits.
@@ -178,8 +186,9 @@ impl Queue {
         key: Option<[u8; 4]>,
         payload: &[u8],
     ) {
+        let (last, ends) = place.ends();
         self.push(place, |lane| {
-            lane.push_frame(Ends::message_if(place.fin), header.parts(), key, payload);
+            lane.push_frame(last, ends, header.parts(), key, payload);
         });
     }
 
@@ -191,9 +200,9 @@ impl Queue {
         payload: Block,
         mask: Option<Mask>,
     ) {
-        let last = self.last(place.priority);
+        let (last, ends) = place.ends();
         self.push(place, |lane| {
-            lane.push_chained(last, Ends::message_if(place.fin), header, payload, mask);
+            lane.push_chained(last, ends, header, payload, mask);
         });
     }
 
