@@ -55,6 +55,12 @@ impl Buffer {
         let Some(mut mask) = mask else {
             return self.extend(piece);
         };
+        let end = self.filled + piece.len();
+        if let Some(room) = self.memory.get_mut(self.filled..end) {
+            mask.copy(piece, room);
+            self.filled = end;
+            return;
+        }
         for step in piece.chunks(STEP) {
             let start = self.filled;
             self.extend(step);
