@@ -38,7 +38,6 @@ pub(crate) enum Block {
     Bytes(Bytes),
     Unique(BytesMut),
     Buffer(Buffer),
-    Vec(Vec<u8>),
 }
 
 impl<'a> Payload<'a> {
@@ -121,15 +120,14 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// The bytes for queueing without a copy, or the payload back if they are borrowed.
+    /// The bytes for queueing without a copy, or the payload back if they have to be copied.
     pub(crate) fn try_into_block(self) -> Result<Block, Self> {
         match self.0 {
             Repr::Unique(bytes) => Ok(Block::Unique(bytes)),
             Repr::Shared(bytes) => Ok(Block::Bytes(bytes)),
-            // What waits is counted by its bytes, so it must not have much more memory.
             Repr::Buffer(bytes) if bytes.is_tight() => Ok(Block::Buffer(bytes)),
-            Repr::Buffer(bytes) => Ok(Block::Vec(bytes.into_tight())),
-            repr @ (Repr::Borrowed(_) | Repr::Lent(_)) => Err(Self(repr)),
+            // What waits is counted by its bytes, so a buffer that has much more memory must not.
+            repr @ (Repr::Borrowed(_) | Repr::Lent(_) | Repr::Buffer(_)) => Err(Self(repr)),
         }
     }
 }
@@ -192,7 +190,6 @@ impl Block {
             Self::Bytes(bytes) => bytes,
             Self::Unique(bytes) => bytes.freeze(),
             Self::Buffer(bytes) => Bytes::from_owner(bytes),
-            Self::Vec(bytes) => bytes.into(),
         }
     }
 
@@ -202,7 +199,6 @@ impl Block {
             Self::Bytes(_) => None,
             Self::Unique(bytes) => Some(bytes),
             Self::Buffer(bytes) => Some(bytes),
-            Self::Vec(bytes) => Some(bytes),
         }
     }
 }
@@ -221,7 +217,6 @@ impl Deref for Block {
             Self::Bytes(bytes) => bytes,
             Self::Unique(bytes) => bytes,
             Self::Buffer(bytes) => bytes,
-            Self::Vec(bytes) => bytes,
         }
     }
 }
