@@ -33,7 +33,7 @@ pub(super) fn copy(payload: &[u8]) -> BytesMut {
         return BytesMut::from(payload);
     }
     let copied = SPACE.try_with(|space| match &mut *space.borrow_mut() {
-        Some(space) if payload.len() <= space.capacity() => copy_into(space, payload),
+        Some(space) if payload.len() <= space.len() => copy_into(space, payload),
         space => copy_into(make_room(space), payload),
     });
     // While a thread ends there is no block any more.
@@ -43,8 +43,9 @@ pub(super) fn copy(payload: &[u8]) -> BytesMut {
 #[cfg(feature = "std")]
 #[inline(always)]
 fn copy_into(space: &mut BytesMut, payload: &[u8]) -> BytesMut {
-    space.extend_from_slice(payload);
-    space.split()
+    let mut place = space.split_to(payload.len());
+    place.copy_from_slice(payload);
+    place
 }
 
 /// Uses the block again if nothing in it is kept, or makes another one.
@@ -55,6 +56,7 @@ fn make_room(space: &mut Option<BytesMut>) -> &mut BytesMut {
     if !space.try_reclaim(BLOCK) {
         *space = BytesMut::with_capacity(BLOCK);
     }
+    space.resize(BLOCK, 0);
     space
 }
 
