@@ -18,7 +18,7 @@ use crate::peer::{Abilities, Compression, Peer, Role, Setup};
 use crate::{mask, upgrade};
 
 /// A frame of 16 KiB with its header, small enough that it is unmasked in the first-level cache.
-const READ: usize = 20 * 1024;
+const READ: usize = 17 * 1024;
 /// Payloads from this size on are written from where they are.
 const SHARE_MIN: usize = 4096;
 /// So much is masked before it is written.
