@@ -16,7 +16,7 @@ const BLOCK: usize = 4 * 1024;
 
 #[cfg(feature = "std")]
 std::thread_local! {
-    /// What is left of a block.
+    /// What is left of a block, initialized: so a copy is a part of it that is written over.
     static SPACE: RefCell<Option<BytesMut>> = const { RefCell::new(None) };
 }
 
@@ -53,6 +53,8 @@ fn copy_into(space: &mut BytesMut, payload: &[u8]) -> BytesMut {
 #[cold]
 fn make_room(space: &mut Option<BytesMut>) -> &mut BytesMut {
     let space = space.get_or_insert_default();
+    // Its rest is too small for what comes next.
+    space.clear();
     if !space.try_reclaim(BLOCK) {
         *space = BytesMut::with_capacity(BLOCK);
     }
