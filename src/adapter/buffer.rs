@@ -76,6 +76,7 @@ impl ReadBuffer {
 
     /// Runs `consume` over the unread bytes, and forgets what it consumed before the result can be
     /// used.
+    #[inline(always)]
     pub(super) fn consume<'b, T>(&'b mut self, consume: impl FnOnce(&mut Input<'b>) -> T) -> T {
         let unread = self.bytes.as_deref_mut().unwrap_or_default();
         let unread = unread.get_mut(self.start..self.end).unwrap_or_default();

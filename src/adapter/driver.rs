@@ -139,6 +139,8 @@ pub(super) fn poll_event<L: Link, T>(
 }
 
 /// The next event in what was read, of which the sending side was told what it has to know.
+// Out of line, every event would go through memory.
+#[inline(always)]
 pub(super) fn take_event<'b, L: Link>(
     buffer: &'b mut ReadBuffer,
     intake: &mut Intake,
@@ -369,6 +371,7 @@ pub(super) fn poll_writing<I: ReadIo + WriteIo, T>(
 
 /// As [`Receiver::receive`]. With a limit for what both sides hold together, each learns what the
 /// other one does.
+#[inline(always)]
 fn receive<'b, L: Link>(
     receiver: &mut Receiver,
     link: &mut L,

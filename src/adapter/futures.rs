@@ -131,7 +131,12 @@ impl<S: AsyncWrite + Unpin> WriteIo for FuturesIo<S> {
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+        let stream = Pin::new(&mut self.stream);
+        match buffers {
+            // To the kernel one buffer is less than a list of one.
+            [buffer] => stream.poll_write(cx, buffer),
+            _ => stream.poll_write_vectored(cx, buffers),
+        }
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -182,7 +182,8 @@ impl Receiver {
     /// # Errors
     ///
     /// As [`Connection::receive`](super::Connection::receive).
-    #[inline]
+    // Out of line, every event would go through memory.
+    #[inline(always)]
     pub fn receive<'b>(
         &mut self,
         now: Instant,
