@@ -15,9 +15,10 @@ use super::reading::{LastRead, Writes, poll_read, puts_off_write};
 use super::signals::{Side, Signals};
 use crate::{Closed, Error, Event, Input, Instant, Message, Receiver, Sender, State};
 
-/// After so many reads in a row a task lets others run: a peer that always has something to say,
-/// such as pings, would keep the thread. It is more than a megabyte, so the pause costs nothing.
-pub(super) const MAX_READS: u8 = 64;
+/// After so many reads in a row a task lets others run: a peer that always has something to say would
+/// keep the thread. With 64, of 64 connections with 16 messages of 16 KiB under way, one message in a
+/// hundred waited for 66 to 103 ms; with 8 it is 33 ms, at no cost.
+pub(super) const MAX_READS: u8 = 8;
 
 /// While a peer is above a rate, a blocking transport is not waited for, and the thread looks again
 /// after this time.
