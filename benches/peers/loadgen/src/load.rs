@@ -53,6 +53,30 @@ pub struct Load {
     pub client: f64,
 }
 
+impl Load {
+    /// What was in the middle of several runs, each figure by itself.
+    pub fn median(loads: &[Self]) -> Option<Self> {
+        let of = |figure: fn(&Self) -> f64| {
+            let mut figures: Vec<_> = loads.iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures.get(figures.len() / 2).copied()
+        };
+        Some(Self {
+            messages: of(|load| load.messages)?,
+            megabytes: of(|load| load.megabytes)?,
+            latencies: [
+                of(|load| load.latencies[0])?,
+                of(|load| load.latencies[1])?,
+                of(|load| load.latencies[2])?,
+            ],
+            cpu_per_million: of(|load| load.cpu_per_million)?,
+            system: of(|load| load.system)?,
+            server: of(|load| load.server)?,
+            client: of(|load| load.client)?,
+        })
+    }
+}
+
 /// What was so at a moment.
 struct Mark {
     at: Instant,

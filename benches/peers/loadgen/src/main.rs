@@ -105,12 +105,13 @@ fn main() -> io::Result<()> {
             None => all_points(),
         };
         for point in points {
-            let time = Duration::from_millis(match options.quick {
-                _ if point.in_flight() > MUCH => 8000,
-                true => 500,
-                false => 2000,
-            });
-            load_all(&options.programs, point, time, &mut out)?;
+            let (rounds, millis) = match options.quick {
+                _ if point.in_flight() > MUCH => (1, 8000),
+                true => (1, 500),
+                false => (5, 400),
+            };
+            let time = Duration::from_millis(millis);
+            load_all(&options.programs, point, rounds, time, &mut out)?;
         }
     }
     if options.memory {
@@ -143,25 +144,32 @@ fn all_points() -> Vec<Point> {
     points
 }
 
+/// All programs in turn, round by round: what slows the machine down for a while slows all of them down.
 fn load_all(
     programs: &[Program],
     point: Point,
+    rounds: usize,
     time: Duration,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let mut rows = Vec::new();
-    for program in programs {
-        // One message makes no batch.
-        if point.depth == 1 && program.is_batch() {
-            continue;
-        }
-        let load = Server::start(program, false).and_then(|server| load::run(&server, point, time));
-        match load {
-            Ok(load) => {
-                writeln!(out, "{}", load_line(&program.name, point, &load))?;
-                rows.push(load_row(&program.name, &load));
+    // One message makes no batch.
+    let programs = programs.iter();
+    let programs = programs.filter(|program| point.depth > 1 || !program.is_batch());
+    let mut columns: Vec<_> = programs.map(|program| (program, Vec::new())).collect();
+    for _ in 0..rounds {
+        for (program, loads) in &mut columns {
+            let server = Server::start(program, false);
+            match server.and_then(|server| load::run(&server, point, time)) {
+                Ok(load) => loads.push(load),
+                Err(error) => println!("FAIL {}: {point:?}: {error}", program.name),
             }
-            Err(error) => println!("FAIL {}: {point:?}: {error}", program.name),
+        }
+    }
+    let mut rows = Vec::new();
+    for (program, loads) in columns {
+        if let Some(load) = Load::median(&loads) {
+            writeln!(out, "{}", load_line(&program.name, point, &load))?;
+            rows.push(load_row(&program.name, &load));
         }
     }
     let size = size_name(point.size);
