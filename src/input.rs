@@ -38,12 +38,12 @@ impl<'b> Input<'b> {
     ///
     /// So a message that the end of a read cuts need not be put together elsewhere.
     /// [`Connection::receive`](crate::Connection::receive) leaves it over if it is in one frame, not
-    /// compressed, and fits the buffer; everything else it consumes as ever. What is left is less than
-    /// `capacity`, so there is room to read. Invalid text in it is seen when all of it is there.
+    /// compressed, and fits the buffer, as it does part of a header; everything else it consumes as ever.
+    /// What is left is less than `capacity`, so there is room to read, unless the connection is paused or
+    /// the peer above a rate. Invalid text in it is seen when all of it is there.
     ///
     /// It is worth its while if there is more to read at once. If there is not, give what is left
-    /// without a capacity, and the buffer is free for other connections. The same goes for the end of
-    /// the transport, where what is left is nothing but the beginning of a frame.
+    /// without a capacity, and the buffer is free for other connections.
     ///
     /// ```
     /// # use sockeye::*;
@@ -54,7 +54,9 @@ impl<'b> Input<'b> {
     /// let (mut buffer, mut unread) = ([0; 12], 0..0);
     /// let mut text = String::new();
     /// loop {
-    ///     buffer.copy_within(unread.clone(), 0);
+    ///     if unread.start > 0 {
+    ///         buffer.copy_within(unread.clone(), 0);
+    ///     }
     ///     let count = transport.read(&mut buffer[unread.len()..])?;
     ///     if count == 0 {
     ///         break;
@@ -122,6 +124,7 @@ impl fmt::Debug for Input<'_> {
         f.debug_struct("Input")
             .field("len", &self.len())
             .field("consumed", &self.consumed)
+            .field("capacity", &self.capacity)
             .finish()
     }
 }

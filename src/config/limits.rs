@@ -157,7 +157,7 @@ impl Limits {
     /// Not counted: the connection itself (less than 2 KiB with everything in use), the few hundred
     /// bytes of a header and a control frame, the message before while a buffer grows (up to as much
     /// again, for the time of a copy), memory that the queue has reserved (at most eight times what
-    /// waits, or 4 KiB), and what belongs to a thread, such as read buffers. Halves that are
+    /// waits, or 16 KiB), and what belongs to a thread, such as read buffers. Halves that are
     /// [split](crate::Connection::into_split) have to be told what the other one holds
     /// ([`Receiver::set_held_elsewhere`](crate::Receiver::set_held_elsewhere),
     /// [`Sender::set_held_elsewhere`](crate::Sender::set_held_elsewhere)); the adapters do that.

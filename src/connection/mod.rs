@@ -50,7 +50,8 @@ pub use transmit::{Priority, Transmit};
 ///
 /// * **Input.** Wrap what was read in an [`Input`](crate::Input) and call [`receive`](Self::receive) until it
 ///   returns `None`: then every byte was consumed and the read buffer is free for the next read
-///   (unless you [paused](Self::pause) it, or set [rates](crate::Limits::with_message_rate)).
+///   (unless you [paused](Self::pause) it, set [rates](crate::Limits::with_message_rate), or let it
+///   [stay](crate::Input::with_capacity)).
 ///   Events borrow that buffer, not the connection, so [`send`](Self::send) works while an event is
 ///   in hand. Report the end of the transport with [`handle_eof`](Self::handle_eof).
 /// * **Time.** Every call that depends on time takes `now`. Ask

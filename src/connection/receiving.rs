@@ -13,10 +13,11 @@ impl Connection {
     ///
     /// A frame that lies whole in the input is unmasked in place and lent out: nothing is copied or
     /// allocated. One that is split over reads is assembled, in memory that grows with the
-    /// bytes that came and is bounded by [`Limits`](crate::Limits).
+    /// bytes that came and is bounded by [`Limits`](crate::Limits), or stays in the input if that is to
+    /// [stay](Input::with_capacity).
     ///
-    /// `None` leaves input over only while the connection is [paused](Self::pause), or the peer above
-    /// a [rate](crate::Limits::with_message_rate): then [`poll_timeout`](Self::poll_timeout) says when
+    /// Otherwise `None` leaves input over only while the connection is [paused](Self::pause), or the peer
+    /// above a [rate](crate::Limits::with_message_rate): then [`poll_timeout`](Self::poll_timeout) says when
     /// to give it again.
     ///
     /// Data that the peer sent before it saw this side's Close frame is still delivered. After the
@@ -78,7 +79,7 @@ impl Connection {
         now: Instant,
         input: &mut Input<'b>,
     ) -> Result<Option<Event<'b>>, Error> {
-        if !input.is_empty() {
+        if self.receiver.has_news(input) {
             self.sender.note_life();
         }
         self.receiver.set_held_elsewhere(self.sender.held());

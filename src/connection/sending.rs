@@ -115,6 +115,9 @@ impl Connection {
     /// message (compression, an observer, a limit for all that is held), it is queued and `write` is not
     /// called.
     ///
+    /// A server's frame comes in two pieces, its header and its payload. Put small ones together if the
+    /// transport writes one piece at a time, or if two cost more: over a socket up to some hundred bytes do.
+    ///
     /// So when [`queued`](Self::queued) is not 0 afterwards, go on with
     /// [`poll_transmit`](Self::poll_transmit).
     ///

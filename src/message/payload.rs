@@ -126,7 +126,8 @@ impl<'a> Payload<'a> {
             Repr::Unique(bytes) => Ok(Block::Unique(bytes)),
             Repr::Shared(bytes) => Ok(Block::Bytes(bytes)),
             Repr::Buffer(bytes) if bytes.is_tight() => Ok(Block::Buffer(bytes)),
-            // What waits is counted by its bytes, so a buffer that has much more memory must not.
+            // A large buffer of which little is filled goes back to the thread, and what is in it into
+            // another.
             repr @ (Repr::Borrowed(_) | Repr::Lent(_) | Repr::Buffer(_)) => Err(Self(repr)),
         }
     }

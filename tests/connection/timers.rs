@@ -549,3 +549,30 @@ proptest! {
         }
     }
 }
+
+/// What stays in the caller's buffer until all of it is there is a sign of life once: given again
+/// without anything new it would keep a dead peer alive for ever.
+#[test]
+fn what_was_left_over_is_no_sign_of_life() {
+    for role in BOTH {
+        let mut conn = connection(*role, keep_alive());
+        let mut bytes = to(*role, &wire::frame(0x82, [7; 1000]));
+        let mut left = |conn: &mut Connection, now, end: usize| {
+            let mut input = Input::new(&mut bytes[..end]).with_capacity(2000);
+            assert_eq!(conn.receive(now, &mut input), Ok(None));
+            assert_eq!(input.len(), end);
+        };
+        turn(&mut conn, at(30)).unwrap();
+        left(&mut conn, at(40), 100);
+        assert_eq!(turn(&mut conn, at(50)), Ok(vec![]), "something came");
+        turn(&mut conn, at(60)).unwrap();
+        left(&mut conn, at(70), 101);
+        assert_eq!(turn(&mut conn, at(80)), Ok(vec![]), "more of it came");
+        turn(&mut conn, at(90)).unwrap();
+        left(&mut conn, at(100), 101);
+        let mut input = Input::new(&mut bytes[..101]);
+        assert_eq!(conn.receive(at(105), &mut input), Ok(None));
+        let error = Error::Timeout(Timeout::Pong);
+        assert_eq!(turn(&mut conn, at(110)), Err(error));
+    }
+}

@@ -82,7 +82,8 @@ impl Receiver {
         });
         message.size = size;
         message.fragments += 1;
-        if message.fragments > self.max_fragments {
+        let max_fragments = self.max_fragments;
+        if max_fragments != u32::MAX && message.fragments > u64::from(max_fragments) {
             return Err(PolicyError::TooManyFragments.into());
         }
         if header.len == 0 && !header.fin {

@@ -41,8 +41,13 @@ impl Receiver {
         (len <= self.max_frame_size && len <= self.max_message_size).then_some(whole)
     }
 
-    /// Whether what is in front of the input is the beginning of such a message, and all of it will
-    /// fit where that is.
+    /// Whether there is more in the input than what was left of it last.
+    pub(in crate::connection) fn has_news(&mut self, input: &Input<'_>) -> bool {
+        input.len() > core::mem::take(&mut self.left) as usize
+    }
+
+    /// Whether the input is the beginning of such a message, or may be, and all of it will fit where
+    /// that is.
     #[cold]
     pub(super) fn is_cut(&self, input: &Input<'_>) -> bool {
         if !self.takes_whole() || input.is_empty() {

@@ -1,5 +1,5 @@
-//! Messages that are written at once: what the transport takes is not queued, and from a certain size
-//! on not copied either, where there is no mask.
+//! Messages that are written at once: what the transport takes is not queued, and without a mask not
+//! copied either.
 
 use super::data::Outline;
 use super::{SendOptions, Sender};

@@ -38,6 +38,12 @@ impl Joined {
         frame
     }
 
+    /// Nothing yet, with memory for `needed` bytes and no more than `max`, if that is a power of two.
+    pub(super) fn within(needed: usize, max: usize) -> Self {
+        let memory = spare::take_buffer_within(needed, max);
+        Self { memory, filled: 0 }
+    }
+
     /// Memory for so many bytes more.
     #[inline(always)]
     pub(super) fn room(&self) -> usize {

@@ -16,8 +16,8 @@ use crate::message::Block;
 /// first-level cache.
 const SEGMENT_SIZE: usize = 16 * 1024;
 
-/// From this size on it is closed when its memory is full, as well: one more slice to write costs less
-/// than a copy into more memory.
+/// From this size on a segment is closed when its memory is full, as well: one more slice to write costs
+/// less than a copy into more memory.
 const MIN_SEGMENT: usize = 2 * 1024;
 
 /// What ends where some bytes do.
@@ -109,14 +109,17 @@ impl Lane {
         }
     }
 
-    /// Makes room for so many bytes more.
+    /// Makes room for so many bytes more, in the segment or in another one; `last` is what the frame
+    /// before them ends.
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, last: Ends, more: usize) {
         if self.tail.len() >= MIN_SEGMENT {
             self.close_tail(last);
-            // Where much waits, more will come: as much, as a rule.
-            self.tail.grow(more.max(self.len.min(SEGMENT_SIZE)));
+            // Where much waits, more will come: as much, as a rule. But if what waits before it leaves,
+            // little may be in it for long, so it is no more than a segment.
+            let needed = more.max(self.len.min(SEGMENT_SIZE));
+            self.tail = Joined::within(needed, needed.max(SEGMENT_SIZE));
         } else {
             self.tail.grow(more);
         }

@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use alloc::vec;
 
-pub(super) use thread::{put_buffer, put_queue, take_buffer, take_queue};
+pub(super) use thread::{put_buffer, put_queue, take_buffer, take_buffer_within, take_queue};
 
 /// A buffer that is larger than needed, so that what grows frame by frame is not copied each time. Of
 /// few sizes, so that it fits the next one, too.
@@ -48,6 +48,12 @@ mod thread {
     #[inline]
     pub(in super::super) fn take_buffer(needed: usize) -> Box<[u8]> {
         let max = needed.saturating_mul(MAX_SPARE).max(ALWAYS);
+        take_buffer_within(needed, max)
+    }
+
+    /// A buffer of at least `needed` bytes, and of no more than `max` if it was used before.
+    #[inline]
+    pub(in super::super) fn take_buffer_within(needed: usize, max: usize) -> Box<[u8]> {
         let taken = BUFFERS.try_with(|spares| spares.take(needed, max));
         let new = || super::new_buffer(needed.max(LEAST));
         taken.ok().flatten().map_or_else(new, Box::from)
@@ -79,6 +85,10 @@ mod thread {
     use super::super::segment::Segment;
 
     pub(in super::super) fn take_buffer(needed: usize) -> Box<[u8]> {
+        super::new_buffer(needed)
+    }
+
+    pub(in super::super) fn take_buffer_within(needed: usize, _max: usize) -> Box<[u8]> {
         super::new_buffer(needed)
     }
 

@@ -116,7 +116,7 @@ pub fn run(server: &Server, point: Point, time: Duration) -> io::Result<Load> {
         client.send(&frames, point.depth, Instant::now())?;
     }
     let start = Instant::now();
-    let warm_up = (time / 10).max(Duration::from_millis(100));
+    let warm_up = (time / 5).max(Duration::from_millis(100));
     let mut last = start;
     let mut first_mark = None;
     loop {

@@ -39,7 +39,9 @@ const QUICK: [Point; 5] = [
     Point::new(1, 1 << 20, 1),
 ];
 
-/// So much under way takes seconds to come back.
+/// So much under way takes a tenth of a second to come back.
+const SOME: usize = 32 << 20;
+/// And this seconds.
 const MUCH: usize = 256 << 20;
 
 const LOAD_HEAD: [&str; 10] = [
@@ -108,6 +110,7 @@ fn main() -> io::Result<()> {
             let (rounds, millis) = match options.quick {
                 _ if point.in_flight() > MUCH => (1, 8000),
                 true => (1, 500),
+                false if point.in_flight() > SOME => (3, 2000),
                 false => (5, 400),
             };
             let time = Duration::from_millis(millis);
@@ -167,7 +170,7 @@ fn load_all(
     }
     let mut rows = Vec::new();
     for (program, loads) in columns {
-        if let Some(load) = Load::median(&loads) {
+        if let Some(load) = Load::median(&loads).filter(|_| loads.len() == rounds) {
             writeln!(out, "{}", load_line(&program.name, point, &load))?;
             rows.push(load_row(&program.name, &load));
         }

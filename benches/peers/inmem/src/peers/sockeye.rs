@@ -33,8 +33,9 @@ pub type SockeyeOwned = Core<true>;
 pub struct Core<const OWNED: bool> {
     io: MemIo,
     conn: Connection,
-    /// A loop has one for all its connections, because nothing stays in it. Here each has its own
-    /// while there is something to read, so that fresh connections have it at other addresses.
+    /// A loop has one for all its connections, and nothing stays in it when there is no more to read
+    /// at once. Here each has its own and there always is, so that fresh connections have it at other
+    /// addresses.
     buffer: Vec<u8>,
     /// A loop would not stop in the middle of a read. The benchmark does when it has counted enough
     /// messages.
@@ -71,7 +72,9 @@ impl<const OWNED: bool> Core<OWNED> {
             }
             self.buffer.resize(READ, 0);
             let kept = self.unread.len();
-            self.buffer.copy_within(self.unread.clone(), 0);
+            if self.unread.start > 0 {
+                self.buffer.copy_within(self.unread.clone(), 0);
+            }
             let room = &mut self.buffer[kept..];
             let count = self.io.read(room).expect("endless input");
             self.unread = 0..kept + count;
