@@ -3,7 +3,7 @@
 #
 #   benches/peers/run.sh quick [PREFIX] [peers=NAME,...]               in memory, in less than a minute
 #   benches/peers/run.sh inmem [PREFIX] [peers=NAME,...]               in memory, 4 minutes
-#   benches/peers/run.sh sockets [quick] [load|memory] [point=CxSxD]   over sockets, 15 minutes; quick: one
+#   benches/peers/run.sh sockets [quick] [load|memory] [point=CxSxD]   over sockets, 25 minutes; quick: one
 #   benches/peers/run.sh                                               in memory, then over sockets
 #   benches/peers/run.sh report [quick]                                what the last run measured
 #
