@@ -220,7 +220,8 @@ fn large_messages_that_follow_one_another_share_reads_and_writes() {
         let mock = Mock::smooth();
         let mut ws = server(&Config::new(), &mock);
         mock.give(&[&header[..], &payload].concat().repeat(COUNT));
-        assert!(attempt(1, echo(&mut ws)).is_none());
+        // After some reads others have their turn.
+        assert!(attempt(8, echo(&mut ws)).is_none());
         assert!(mock.frames() == vec![(0x82, payload.clone()); COUNT]);
         // In the second round the thread has what they are put together in.
         if round == 1 {
@@ -229,6 +230,22 @@ fn large_messages_that_follow_one_another_share_reads_and_writes() {
             assert!(writes < COUNT / 2, "{writes}");
         }
     }
+}
+
+/// A peer that has the next messages ready does not keep the thread. With 64 reads in a row, others
+/// waited for a second where much was under way.
+#[test]
+fn others_have_their_turn() {
+    let payload = vec![7; 16 << 10];
+    let header = [0x82, 0xFE, 0x40, 0, 0, 0, 0, 0];
+    let mock = Mock::smooth();
+    let mut ws = server(&Config::new(), &mock);
+    mock.give(&[&header[..], &payload].concat().repeat(64));
+    assert!(attempt(1, echo(&mut ws)).is_none());
+    assert_eq!(mock.wire().reads, 8);
+    // What was read is answered before.
+    assert!((4..64).contains(&mock.frames().len()));
+    assert_eq!(ws.queued(), 0);
 }
 
 /// The first of three messages is answered in two parts, between which the handler waits.
