@@ -124,7 +124,7 @@ impl Limits {
     ///
     /// Default: as many as there are, because a fragment costs its bytes and nothing else, and a
     /// message that is received in pieces may never end. More fail the connection with close code
-    /// 1008. From 2^32 - 1 on there is no limit.
+    /// 1008.
     #[must_use]
     pub fn with_max_fragments(mut self, count: Option<u64>) -> Self {
         self.max_fragments = count;

@@ -118,6 +118,8 @@ pub struct Connection {
     negotiated: Negotiated,
     /// One half has to know something of the other: there are deadlines, rates or such a limit.
     special: bool,
+    /// So much input was left over last, as far as 32 bits go.
+    left: u32,
 }
 
 impl Connection {
@@ -130,6 +132,7 @@ impl Connection {
             sender: Sender::new(config, None, now),
             negotiated,
             special: false,
+            left: 0,
         };
         conn.note_special();
         conn.with_extensions(config, Rules::server(), now)
@@ -150,6 +153,7 @@ impl Connection {
             sender: Sender::new(config, Some(Box::new(keys)), now),
             negotiated,
             special: false,
+            left: 0,
         };
         conn.note_special();
         conn.with_extensions(config, Rules::client(), now)

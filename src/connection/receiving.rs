@@ -79,11 +79,16 @@ impl Connection {
         now: Instant,
         input: &mut Input<'b>,
     ) -> Result<Option<Event<'b>>, Error> {
-        if self.receiver.has_news(input) {
+        // What was left over is given again, and was a sign of life when it came.
+        if input.len() > self.left as usize {
             self.sender.note_life();
         }
         self.receiver.set_held_elsewhere(self.sender.held());
         let result = self.receiver.receive(now, input);
+        self.left = match &result {
+            Ok(None) => u32::try_from(input.len()).unwrap_or(u32::MAX),
+            Ok(Some(_)) | Err(_) => 0,
+        };
         match &result {
             Ok(Some(event)) => self.sender.respond(now, event),
             Ok(None) => {}

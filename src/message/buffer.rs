@@ -56,6 +56,7 @@ impl Buffer {
             return self.extend(piece);
         };
         let end = self.filled + piece.len();
+        // One pass, unless the memory has still to be initialized.
         if let Some(room) = self.memory.get_mut(self.filled..end) {
             mask.copy(piece, room);
             self.filled = end;

@@ -233,7 +233,7 @@ fn large_messages_that_follow_one_another_share_reads_and_writes() {
 }
 
 /// A peer that has the next messages ready does not keep the thread. With 64 reads in a row, others
-/// waited for a second where much was under way.
+/// waited for half a second where much was under way.
 #[test]
 fn others_have_their_turn() {
     let payload = vec![7; 16 << 10];

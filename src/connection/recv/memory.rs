@@ -63,8 +63,8 @@ impl Receiver {
     }
 }
 
-/// A number, of bytes for example; from 2^32 on, and without a limit, the largest there is.
-pub(super) fn in_32_bits(number: Option<impl TryInto<u32>>) -> u32 {
-    let number = number.map(TryInto::try_into);
-    number.and_then(Result::ok).unwrap_or(u32::MAX)
+/// A number of bytes; from 4 GiB on, and without a limit, the largest there is.
+pub(super) fn in_32_bits(bytes: Option<usize>) -> u32 {
+    let bytes = bytes.map(u32::try_from);
+    bytes.and_then(Result::ok).unwrap_or(u32::MAX)
 }

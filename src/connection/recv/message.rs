@@ -82,8 +82,7 @@ impl Receiver {
         });
         message.size = size;
         message.fragments += 1;
-        let max_fragments = self.max_fragments;
-        if max_fragments != u32::MAX && message.fragments > u64::from(max_fragments) {
+        if message.fragments > self.max_fragments {
             return Err(PolicyError::TooManyFragments.into());
         }
         if header.len == 0 && !header.fin {

@@ -53,15 +53,12 @@ pub struct Receiver {
     control: BytesMut,
     max_frame_size: u64,
     max_message_size: u64,
-    /// The largest number there is stands for none.
-    max_fragments: u32,
+    max_fragments: u64,
     max_empty_fragments: u32,
     /// What both halves may hold together, and what the other one holds of it. Of 32 bits: that keeps
     /// the connection small.
     max_memory: u32,
     held_elsewhere: u32,
-    /// So much of a message was left in the caller's buffer last, as far as 32 bits go.
-    left: u32,
     delivery: Delivery,
     /// No message is taken for a while.
     paused: bool,
@@ -124,11 +121,10 @@ impl Receiver {
             control: BytesMut::new(),
             max_frame_size: limits.max_frame_size(),
             max_message_size: limits.max_message_size(),
-            max_fragments: memory::in_32_bits(limits.max_fragments()),
+            max_fragments: limits.max_fragments().unwrap_or(u64::MAX),
             max_empty_fragments: limits.max_empty_fragments(),
             max_memory: memory::in_32_bits(limits.max_memory()),
             held_elsewhere: 0,
-            left: 0,
             delivery: config.delivery(),
             paused: false,
             watched: limits.has_rates(),
@@ -155,7 +151,7 @@ impl Receiver {
     pub fn set_limits(&mut self, limits: &Limits) {
         self.max_frame_size = limits.max_frame_size();
         self.max_message_size = limits.max_message_size();
-        self.max_fragments = memory::in_32_bits(limits.max_fragments());
+        self.max_fragments = limits.max_fragments().unwrap_or(u64::MAX);
         self.max_empty_fragments = limits.max_empty_fragments();
         self.max_memory = memory::in_32_bits(limits.max_memory());
         let Received {
@@ -330,7 +326,6 @@ impl Receiver {
                     return self.lend(whole, input).map(Some);
                 }
                 if input.capacity() > 0 && self.is_cut(input) {
-                    self.left = memory::in_32_bits(Some(input.len()));
                     return Ok(None);
                 }
                 let Some(header) = self.decoder.header(input)? else {

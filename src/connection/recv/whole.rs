@@ -41,11 +41,6 @@ impl Receiver {
         (len <= self.max_frame_size && len <= self.max_message_size).then_some(whole)
     }
 
-    /// Whether there is more in the input than what was left of it last.
-    pub(in crate::connection) fn has_news(&mut self, input: &Input<'_>) -> bool {
-        input.len() > core::mem::take(&mut self.left) as usize
-    }
-
     /// Whether the input is the beginning of such a message, or may be, and all of it will fit where
     /// that is.
     #[cold]

@@ -38,7 +38,7 @@ impl Joined {
         frame
     }
 
-    /// Nothing yet, with memory for `needed` bytes and no more than `max`, if that is a power of two.
+    /// Nothing yet, with memory for `needed` bytes, which may be the thread's if it is no more than `max`.
     pub(super) fn within(needed: usize, max: usize) -> Self {
         let memory = spare::take_buffer_within(needed, max);
         Self { memory, filled: 0 }
